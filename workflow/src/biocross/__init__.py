@@ -1,0 +1,1 @@
+"""Did this treatment change the patients' immune cells?"""

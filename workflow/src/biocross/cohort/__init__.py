@@ -1,0 +1,1 @@
+"""Who was measured when: sheets, panel, vocabulary, design and their checks."""

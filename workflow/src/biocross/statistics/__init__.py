@@ -1,0 +1,1 @@
+"""Paired statistics: kernels on arrays, and the adapters that feed them the long tables."""
