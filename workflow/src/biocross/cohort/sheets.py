@@ -1,0 +1,215 @@
+"""Sheets and their schemas: read, checked cell by cell, with every problem named."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from biocross.errors import ConfigError, TableError
+from biocross.tables import read_rows
+
+SCHEMAS = Path(__file__).parents[3] / "schemas"
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with the input, and what to do about it."""
+
+    file: str
+    row: int | None
+    message: str
+
+    def __str__(self) -> str:
+        """Say it as a sentence."""
+        place = self.file if self.row is None else f"{self.file} row {self.row}"
+        return f"{place}: {self.message}"
+
+
+class SheetRow(NamedTuple):
+    """A row of a sheet: its number in the file and its typed, non-empty cells."""
+
+    number: int
+    cells: dict[str, Any]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Suggest the nearest known word, as the end of a sentence.
+
+    Parameters
+    ----------
+    word
+        What was written.
+    known
+        What could have been meant.
+
+    Returns
+    -------
+    str
+        ``; did you mean "P7"?``, or ``; known are: ...`` where nothing is near.
+    """
+    known = sorted(set(known))
+    folded = {candidate.casefold(): candidate for candidate in known}
+    if near := difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6):
+        return f'; did you mean "{folded[near[0]]}"?'
+    return f"; known are: {', '.join(known[:12])}" + (" ..." if len(known) > 12 else "")
+
+
+@cache
+def load_schema(name: str) -> dict[str, Any]:
+    """Load one of the JSON Schemas in ``workflow/schemas``.
+
+    Parameters
+    ----------
+    name
+        Its name without ending, such as ``samples``.
+
+    Returns
+    -------
+    dict
+        The schema.
+    """
+    schema: dict[str, Any] = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text("utf-8"))
+    return schema
+
+
+def load_yaml(path: Path) -> Any:
+    """Read a YAML file, turning a syntax error into a sentence with its line.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Any
+        Its content.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def schema_problems(
+    file: str, row: int | None, value: Any, schema: Mapping[str, Any]
+) -> list[Problem]:
+    """Validate a value and word every violation for the user.
+
+    Parameters
+    ----------
+    file, row
+        Where the value stands.
+    value
+        A mapping: the row of a sheet, or a whole YAML file.
+    schema
+        A JSON Schema (draft 2020-12); a property's ``errorMessage`` replaces our own words.
+
+    Returns
+    -------
+    list of Problem
+        Empty where the value is valid.
+    """
+    from jsonschema import Draft202012Validator
+
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(value), key=lambda e: list(map(str, e.path))
+    )
+    return [Problem(file, row, _worded(error)) for error in errors]
+
+
+def read_sheet(path: Path, schema_name: str) -> tuple[list[SheetRow], list[Problem]]:
+    """Read a sheet and check every row against its schema.
+
+    Parameters
+    ----------
+    path
+        A tab-separated file.
+    schema_name
+        The schema of one row.
+
+    Returns
+    -------
+    rows : list of SheetRow
+        The rows that are not blank, numbers converted, empty cells left out.
+    problems : list of Problem
+        Everything that is wrong with them.
+    """
+    schema = load_schema(schema_name)
+    try:
+        raw = read_rows(path)
+    except TableError as error:
+        return [], [Problem(str(path), None, str(error).removeprefix(f"{path}: "))]
+    rows = [
+        SheetRow(number, {key: _typed(value, schema, key) for key, value in cells.items() if value})
+        for number, cells in enumerate(raw, 2)
+        if any(cells.values())
+    ]
+    if not rows:
+        return [], [Problem(str(path), None, "has no rows below its column names")]
+    problems = _unknown_columns(path, raw[0], schema)
+    known = {**schema, "additionalProperties": True} if problems else schema
+    for row in rows:
+        problems += schema_problems(str(path), row.number, row.cells, known)
+    return rows, problems
+
+
+def _unknown_columns(
+    path: Path, first: Mapping[str, str], schema: Mapping[str, Any]
+) -> list[Problem]:
+    """Name an unknown column once, not once per row."""
+    if schema.get("additionalProperties") is not False:
+        return []
+    known = schema["properties"]
+    return [
+        Problem(str(path), 1, f'unknown column "{column}"{did_you_mean(column, known)}')
+        for column in first
+        if column not in known
+    ]
+
+
+def _typed(value: str, schema: Mapping[str, Any], key: str) -> Any:
+    """Convert a cell to the type its schema asks for, or leave it for the schema to refuse."""
+    extra = schema.get("additionalProperties")
+    rule = schema["properties"].get(key, extra if isinstance(extra, dict) else {})
+    types = rule.get("type", "string")
+    if "number" not in types and "integer" not in types:
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return int(number) if "integer" in types and number.is_integer() else number
+
+
+def _worded(error: Any) -> str:
+    where = ".".join(str(part) for part in error.absolute_path)
+    subject = f'"{where}"' if where else "this row"
+    if message := error.schema.get("errorMessage"):
+        return f"{subject} is {error.instance!r}: {message}"
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = [key for key in error.instance if key not in known]
+        inside = f' in "{where}"' if where else ""
+        return "; ".join(
+            f'unknown key "{key}"{inside}{did_you_mean(key, known)}' for key in unknown
+        )
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        inside = f' in "{where}"' if where else ""
+        return f'"{missing[0]}" is missing{inside}; please fill it in'
+    if error.validator == "enum":
+        choices = [str(choice) for choice in error.validator_value]
+        return f'{subject} is "{error.instance}"{did_you_mean(str(error.instance), choices)}'
+    if error.validator == "type":
+        return f'{subject} is "{error.instance}", but must be of type {error.validator_value}'
+    return f"{subject}: {error.message}"

@@ -1,0 +1,112 @@
+"""The vocabulary of populations: names, biological parents, anchors."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from biocross.cohort.sheets import did_you_mean, load_schema, load_yaml, schema_problems
+from biocross.errors import ConfigError
+
+# The blood count that measures a whole population, by that population.
+ANCHOR_POPULATIONS = {
+    "leukocytes_per_ul": "leukocytes",
+    "lymphocytes_per_ul": "lymphocytes",
+    "monocytes_per_ul": "monocytes",
+}
+
+
+class Population(NamedTuple):
+    """One entry of the vocabulary."""
+
+    name: str
+    parent: str | None
+    gated_under: str | None
+    absolute_anchor: str | None = None
+    not_measured_in: tuple[str, ...] = ()
+    inflammatory: bool = False
+    primary: bool = False
+    note: str = ""
+
+
+Vocabulary = dict[str, Population]
+
+
+def load_vocabulary(path: Path) -> Vocabulary:
+    """Load and check ``populations.yaml``.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+
+    Returns
+    -------
+    dict of str to Population
+        In the order of the file.
+
+    Raises
+    ------
+    ConfigError
+        One line for every unknown key, unknown parent, and cycle.
+    """
+    raw = load_yaml(path)
+    if not isinstance(raw, dict) or not raw:
+        raise ConfigError(f"{path}: must map population names to their descriptions")
+    problems = [str(p) for p in schema_problems(str(path), None, raw, load_schema("populations"))]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    vocabulary = {name: _population(name, entry) for name, entry in raw.items()}
+    problems = _parent_problems(vocabulary)
+    if problems:
+        raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
+    return vocabulary
+
+
+def counted_parent(name: str, vocabulary: Vocabulary, counted: Collection[str]) -> str | None:
+    """Find the denominator of a population: its nearest biological ancestor that was counted.
+
+    Parameters
+    ----------
+    name
+        The population.
+    vocabulary
+        Its vocabulary.
+    counted
+        Populations that the gating strategy counts.
+
+    Returns
+    -------
+    str or None
+        The ancestor's name; None for a population that has none.
+    """
+    parent = vocabulary[name].parent
+    while parent is not None and parent not in counted:
+        parent = vocabulary[parent].parent
+    return parent
+
+
+def _population(name: str, entry: Mapping[str, object]) -> Population:
+    fields = {key: value for key, value in entry.items() if key in Population._fields}
+    fields.setdefault("gated_under", fields["parent"])
+    fields["not_measured_in"] = tuple(entry.get("not_measured_in", ()))  # type: ignore[arg-type]
+    return Population(name=name, **fields)  # type: ignore[arg-type]
+
+
+def _parent_problems(vocabulary: Vocabulary) -> list[str]:
+    problems = []
+    for population in vocabulary.values():
+        for role in ("parent", "gated_under"):
+            other = getattr(population, role)
+            if other is not None and other not in vocabulary:
+                hint = did_you_mean(other, vocabulary)
+                problems.append(f'{role} of {population.name} is "{other}", no population{hint}')
+    if problems:
+        return problems
+    for role in ("parent", "gated_under"):
+        for name in vocabulary:
+            seen = [name]
+            while (up := getattr(vocabulary[seen[-1]], role)) is not None:
+                if up in seen:
+                    return [f"{role} goes in a circle: {' -> '.join([*seen, up])}"]
+                seen.append(up)
+    return []

@@ -1,0 +1,112 @@
+"""What stands between Snakemake and the library: logs, user errors, and code digests."""
+
+import ast
+import hashlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from biocross.errors import BiocrossError
+
+_PACKAGE = Path(__file__).parent
+
+
+@contextmanager
+def logged(snakemake: Any) -> Iterator[None]:
+    """Send everything a script prints, native code included, to the rule's log.
+
+    A mistake of the user's ends the job with one sentence, in the log and on the terminal; any
+    other failure leaves its traceback in the log.
+
+    Parameters
+    ----------
+    snakemake
+        The object that Snakemake gives to a script.
+    """
+    log = Path(snakemake.log[0])
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    terminal = os.dup(2)
+    with log.open("w", encoding="utf-8") as out:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(out.fileno(), stream.fileno())
+    try:
+        yield
+    except BiocrossError as error:
+        sentence = f"{snakemake.rule}: {error}\n"
+        sys.stderr.write(sentence)
+        os.write(terminal, sentence.encode())
+        sys.exit(1)
+    except Exception:
+        traceback.print_exc()
+        os.write(terminal, f"{snakemake.rule} failed; see {log}\n".encode())
+        sys.exit(1)
+    else:
+        print(f"{snakemake.rule} finished in {time.monotonic() - started:.1f} s")
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+@cache
+def code_digest(module: str) -> str:
+    """Digest a module of the library with all that it imports from the library.
+
+    Given to rules as a parameter, so that an edit reruns the steps it touches, and no others.
+
+    Parameters
+    ----------
+    module
+        Dotted name, such as ``biocross.flow.gating``.
+
+    Returns
+    -------
+    str
+        Twelve hexadecimal digits.
+    """
+    sources: dict[str, bytes] = {}
+    _collect(module, sources)
+    digest = hashlib.sha256()
+    for name in sorted(sources):
+        digest.update(name.encode())
+        digest.update(sources[name])
+    return digest.hexdigest()[:12]
+
+
+def _collect(module: str, sources: dict[str, bytes]) -> None:
+    source = _source_file(module)
+    if source is None or module in sources:
+        return
+    sources[module] = source.read_bytes()
+    for template in sorted(source.parent.glob("*.html")) if source.parent != _PACKAGE else ():
+        sources[str(template.name)] = template.read_bytes()
+    for node in ast.walk(ast.parse(sources[module])):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.startswith("biocross"):
+                _collect(name, sources)
+
+
+def _source_file(module: str) -> Path | None:
+    parts = module.split(".")[1:]
+    for candidate in (
+        _PACKAGE.joinpath(*parts, "__init__.py"),
+        _PACKAGE.joinpath(*parts).with_suffix(".py"),
+    ):
+        if candidate.is_file():
+            return candidate
+    return None
