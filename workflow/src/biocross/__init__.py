@@ -1,1 +1,1 @@
-"""Did this treatment change the patients' immune cells?"""
+"""Paired analysis of patients' immune cells before and during treatment."""

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from biocross.simulate.arrays import members_of, parents_of
+from biocross.simulate.people import blood_of
+from biocross.simulate.study import read_study
+from biocross.simulate.truth import true_counts, true_effects, true_marker_shifts
+
+STUDY = read_study(Path(__file__).parents[3] / "config" / "simulation.yaml")
+
+
+@pytest.fixture(scope="module")
+def effects():
+    return {(row["treatment"], row["population"]): row for row in true_effects(STUDY)}
+
+
+def test_every_reported_population_has_a_row(effects):
+    assert len(effects) == 2 * len(STUDY.reported)
+    assert effects["mepolizumab", "ILC2"]["parent"] == "lymphocytes"
+    assert effects["mepolizumab", "Th2"]["parent"] == "CD4_T"
+
+
+def test_planted_folds_are_those_of_the_study(effects):
+    planted = {
+        ("mepolizumab", "eosinophils"): 0.15,
+        ("mepolizumab", "ILC2"): 1.5,
+        ("mepolizumab", "Tc2"): 1.4,
+        ("dupilumab", "Th2"): 1.5,
+        ("dupilumab", "eosinophils"): 1,
+    }
+    assert {key: effects[key]["fold_change"] for key in planted} == pytest.approx(planted)
+
+
+def test_th2_of_cd4_has_the_odds_ratio_of_its_fold(effects):
+    # The rest of the CD4 T cells stays.
+    assert effects["dupilumab", "Th2"]["log_odds_ratio"] == pytest.approx(np.log(1.5), abs=1e-6)
+
+
+def test_lost_eosinophils_raise_percentages_but_not_numbers(effects):
+    for name in ("neutrophils", "monocytes", "basophils", "lymphocytes"):
+        row = effects["mepolizumab", name]
+        assert row["log_odds_ratio"] > 0.02
+        assert row["changed"] is True
+        assert row["changed_per_ul"] is False
+    assert effects["mepolizumab", "eosinophils"]["log_odds_ratio"] == pytest.approx(
+        np.log(0.15), abs=0.01
+    )
+
+
+def test_dupilumab_changes_only_type_2_lymphocytes_and_their_ilc(effects):
+    changed = {
+        name for (arm, name), row in effects.items() if arm == "dupilumab" and row["changed"]
+    }
+    assert changed == {"ILC2", "Th2", "Tc2", "ILC"}
+
+
+@pytest.mark.parametrize("treatment", ["mepolizumab", "dupilumab"])
+def test_simulated_patients_change_as_the_truth_says(effects, treatment):
+    """Blood drawn patient by patient, through other code than the expectation's."""
+    patients = [f"X{i}" for i in range(300)]
+    odds = {}
+    for visit in STUDY.visits:
+        blood = np.array([blood_of(STUDY, 5, p, treatment, visit) for p in patients])
+        own = blood @ members_of(STUDY, STUDY.reported).T
+        whole = blood @ members_of(STUDY, parents_of(STUDY, STUDY.reported)).T
+        odds[visit] = np.log(own / (whole - own))
+    change = odds["month_4"] - odds["baseline"]
+    error = change.std(axis=0, ddof=1) / np.sqrt(len(patients))
+    truth = np.array([effects[treatment, name]["log_odds_ratio"] for name in STUDY.reported])
+    z = (change.mean(axis=0) - truth) / error
+    assert (error > 0).all()
+    assert np.abs(z).max() < 3.5
+    assert error.max() < 0.03
+
+
+def test_counts_add_up_from_leaves_to_parents():
+    counts = np.arange(1, len(STUDY.leaves) + 1) * 10
+    leaf = dict(zip(STUDY.leaves, counts.tolist(), strict=True))
+    rows = {row["population"]: row for row in true_counts(STUDY, {"S1": counts})}
+    assert rows["neutrophils"]["parent_count"] == counts.sum()
+    assert rows["CD4_T"]["count"] == leaf["Th2"] + leaf["CD4_T_other"]
+    assert rows["Th2"]["parent_count"] == rows["CD4_T"]["count"]
+    assert rows["ILC2"]["parent_count"] == rows["lymphocytes"]["count"]
+    assert rows["ILC"]["count"] == leaf["ILC2"] + leaf["ILC_other"]
+
+
+def test_cxcr4_falls_in_type_2_cells_under_mepolizumab_only():
+    shifted = {
+        (row["treatment"], row["population"]): row["log2_shift"]
+        for row in true_marker_shifts(STUDY)
+        if row["changed"]
+    }
+    assert shifted == {("mepolizumab", name): -0.5 for name in ("ILC2", "Th2", "Tc2")}
