@@ -88,7 +88,7 @@ class Cohort:
         return dict(sorted(groups.items()))
 
     def unit(self, sample: Sample) -> str:
-        """Name the set of samples a sample is compared within: its patient, or patient and visit."""
+        """Name what a sample is compared within: its patient, or its patient and visit."""
         if self.contrast_column == "visit":
             return sample.patient_id
         return f"{sample.patient_id} {sample.visit}"

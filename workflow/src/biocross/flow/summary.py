@@ -112,12 +112,9 @@ def cells_per_ul(
         return None
     population = ANCHOR_POPULATIONS.get(anchor)
     count, per_ul = counted[name]["count"], sample.get(anchor)
-    if (
-        population not in counted
-        or not count
-        or not per_ul
-        or not _within(name, population, vocabulary)
-    ):
+    if population is None or population not in counted or not count or not per_ul:
+        return None
+    if not _within(name, population, vocabulary):
         return None
     anchor_count = float(counted[population]["count"] or 0)
     return float(count) / anchor_count * float(per_ul) if anchor_count else None

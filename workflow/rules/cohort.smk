@@ -1,0 +1,83 @@
+# REQUIRED INPUTS: the sheets of the config.
+# OUTPUTS: results/cohort/samples.tsv (samples with treatment, level and clinical values),
+#          results/cohort/pairs.tsv (every pair the contrasts ask for, complete or not),
+#          results/provenance/ (config and sheets as used, versions);
+#          the demo only: simulated FCS files and their truth.
+
+
+rule check_cohort:
+    message:
+        "Checking samples, patients and pairs"
+    input:
+        SHEETS,
+    output:
+        samples=OUT / "cohort" / "samples.tsv",
+        pairs=OUT / "cohort" / "pairs.tsv",
+    log:
+        log_path("check_cohort"),
+    benchmark:
+        benchmark_path("check_cohort")
+    params:
+        code=code_digest("biocross.cohort.overview"),
+        contrast=config["design"]["contrast"],
+        levels=config["design"]["levels"],
+    resources:
+        mem_mb=500,
+        runtime=5,
+    script:
+        "../scripts/check_cohort.py"
+
+
+rule record_provenance:
+    message:
+        "Recording configuration, sheets and versions"
+    input:
+        SHEETS,
+        INPUTS["panel"],
+        INPUTS["populations"],
+        INPUTS["gating"],
+    output:
+        config=OUT / "provenance" / "config.yaml",
+        versions=OUT / "provenance" / "versions.tsv",
+        inputs=OUT / "provenance" / "inputs.tsv",
+    log:
+        log_path("record_provenance"),
+    benchmark:
+        benchmark_path("record_provenance")
+    params:
+        code=code_digest("biocross.cohort.provenance"),
+        config=str(config),
+    resources:
+        mem_mb=500,
+        runtime=5,
+    script:
+        "../scripts/record_provenance.py"
+
+
+if "simulate" in config:
+
+    rule simulate_cohort:
+        message:
+            "Simulating the FCS files of the demo cohort"
+        input:
+            study=config["simulate"]["study"],
+            samples=INPUTS["samples"],
+            patients=INPUTS["patients"],
+        output:
+            fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
+            effects=Path(INPUTS["folder"]) / "truth_effects.tsv",
+            counts=Path(INPUTS["folder"]) / "truth_counts.tsv",
+            clinical=Path(INPUTS["folder"]) / "clinical.tsv",
+        log:
+            log_path("simulate_cohort"),
+        benchmark:
+            benchmark_path("simulate_cohort")
+        params:
+            code=code_digest("biocross.simulate.cohort"),
+            seed=config["simulate"]["seed"],
+            folder=INPUTS["folder"],
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        script:
+            "../scripts/simulate_cohort.py"

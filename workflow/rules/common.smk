@@ -1,0 +1,55 @@
+# REQUIRED: config (see config/README.md) and the sheets that it names.
+# GIVES: COHORT, FLOW_SAMPLES, FLOW_PATIENTS, OUT and the helpers that the other rules use.
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from biocross.cohort.checks import load_cohort
+from biocross.cohort.config import complete_config
+from biocross.errors import BiocrossError
+from biocross.workflow import code_digest
+
+try:
+    config = complete_config(config, source="the configuration")
+    COHORT = load_cohort(config)
+except BiocrossError as error:
+    raise WorkflowError(str(error)) from None
+
+OUT = Path(config["results"])
+INPUTS = config["inputs"]
+FLOW_SAMPLES = {sample.sample_id: sample for sample in COHORT.of_modality("flow")}
+FLOW_PATIENTS = COHORT.by_patient("flow")
+SHEETS = [INPUTS[name] for name in ("samples", "patients", "clinical") if INPUTS[name]]
+
+
+wildcard_constraints:
+    sample="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    patient="[A-Za-z0-9][A-Za-z0-9_.-]*",
+
+
+def fcs_path(sample):
+    """Return where a sample's FCS file is."""
+    return Path(INPUTS["folder"]) / sample.path
+
+
+def log_path(*parts):
+    """Return the log of a rule's job."""
+    return OUT.joinpath("logs", *parts[:-1], f"{parts[-1]}.log")
+
+
+def benchmark_path(*parts):
+    """Return the file that times a rule's job."""
+    return OUT.joinpath("benchmarks", *parts[:-1], f"{parts[-1]}.tsv")
+
+
+def events_of_patient(wildcards):
+    """Return the prepared events of all samples of a patient, in order of the visits."""
+    return [
+        OUT / "flow" / "events" / f"{sample.sample_id}.arrow"
+        for sample in FLOW_PATIENTS[wildcards.patient]
+    ]
+
+
+def per_patient(name):
+    """Return one file per patient of `gate_patient`."""
+    return [OUT / "flow" / "gating" / "patients" / f"{p}.{name}.tsv" for p in FLOW_PATIENTS]

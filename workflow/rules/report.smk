@@ -1,0 +1,65 @@
+# REQUIRED INPUTS: results/statistics/*.tsv, results/populations/*.tsv, results/cohort/*.tsv.
+# OUTPUTS: results/figures/paired_changes.{pdf,svg,png}, results/report.html.
+
+
+rule plot_paired_changes:
+    message:
+        "Drawing every patient's change"
+    input:
+        changes=rules.find_paired_changes.output.changes,
+        counts=rules.summarise_flow.output.counts,
+        samples=rules.check_cohort.output.samples,
+    output:
+        pdf=OUT / "figures" / "paired_changes.pdf",
+        svg=report(
+            OUT / "figures" / "paired_changes.svg",
+            caption="../report/paired_changes_figure.rst",
+            category="Changes",
+        ),
+        png=OUT / "figures" / "paired_changes.png",
+    log:
+        log_path("plot_paired_changes"),
+    benchmark:
+        benchmark_path("plot_paired_changes")
+    params:
+        code=code_digest("biocross.report.figures"),
+        fdr=config["statistics"]["fdr"],
+        levels=config["design"]["levels"],
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    script:
+        "../scripts/plot_paired_changes.py"
+
+
+rule write_report:
+    message:
+        "Writing the report"
+    input:
+        changes=rules.find_paired_changes.output.changes,
+        markers=rules.find_marker_changes.output.changes,
+        counts=rules.summarise_flow.output.counts,
+        samples=rules.check_cohort.output.samples,
+        pairs=rules.check_cohort.output.pairs,
+        ledger=rules.summarise_flow.output.ledger,
+        thresholds=rules.summarise_flow.output.thresholds,
+        versions=rules.record_provenance.output.versions,
+        config=rules.record_provenance.output.config,
+        populations=INPUTS["populations"],
+    output:
+        report=OUT / "report.html",
+    log:
+        log_path("write_report"),
+    benchmark:
+        benchmark_path("write_report")
+    params:
+        code=code_digest("biocross.report.html"),
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    script:
+        "../scripts/write_report.py"
+
+
+onsuccess:
+    print(f"\nThe report is at {OUT / 'report.html'}; tables are in {OUT}/.")

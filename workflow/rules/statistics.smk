@@ -1,0 +1,63 @@
+# REQUIRED INPUTS: results/populations/counts.tsv and expression.tsv, results/cohort/samples.tsv.
+# OUTPUTS: results/statistics/paired_changes.tsv, results/statistics/marker_changes.tsv.
+
+
+rule find_paired_changes:
+    message:
+        "Testing whether population frequencies changed within patients"
+    input:
+        counts=rules.summarise_flow.output.counts,
+        samples=rules.check_cohort.output.samples,
+        populations=INPUTS["populations"],
+    output:
+        changes=report(
+            OUT / "statistics" / "paired_changes.tsv",
+            caption="../report/paired_changes.rst",
+            category="Changes",
+        ),
+    log:
+        log_path("find_paired_changes"),
+    benchmark:
+        benchmark_path("find_paired_changes")
+    params:
+        code=code_digest("biocross.statistics.paired_changes"),
+        levels=config["design"]["levels"],
+        confirmatory=[
+            config["statistics"]["confirmatory"][part] for part in ("modality", "source", "readout")
+        ],
+        seed=config["statistics"]["seed"],
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    script:
+        "../scripts/find_paired_changes.py"
+
+
+rule find_marker_changes:
+    message:
+        "Testing whether state markers changed within patients"
+    input:
+        expression=rules.summarise_flow.output.expression,
+        samples=rules.check_cohort.output.samples,
+        panel=INPUTS["panel"],
+        transforms=rules.estimate_transforms.output.transforms,
+    output:
+        changes=report(
+            OUT / "statistics" / "marker_changes.tsv",
+            caption="../report/marker_changes.rst",
+            category="Changes",
+        ),
+    log:
+        log_path("find_marker_changes"),
+    benchmark:
+        benchmark_path("find_marker_changes")
+    params:
+        code=code_digest("biocross.statistics.marker_changes"),
+        levels=config["design"]["levels"],
+        min_cells=config["statistics"]["min_cells"],
+        seed=config["statistics"]["seed"],
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    script:
+        "../scripts/find_marker_changes.py"

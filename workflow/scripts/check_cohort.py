@@ -1,0 +1,9 @@
+from biocross.cohort.overview import check_cohort
+from biocross.workflow import logged
+
+with logged(snakemake):
+    check_cohort(
+        config=snakemake.config,
+        samples_out=snakemake.output.samples,
+        pairs_out=snakemake.output.pairs,
+    )

@@ -1,0 +1,13 @@
+from biocross.statistics.paired_changes import find_paired_changes
+from biocross.workflow import logged
+
+with logged(snakemake):
+    find_paired_changes(
+        counts=snakemake.input.counts,
+        samples=snakemake.input.samples,
+        populations=snakemake.input.populations,
+        levels=snakemake.params.levels,
+        confirmatory=snakemake.params.confirmatory,
+        seed=snakemake.params.seed,
+        changes_out=snakemake.output.changes,
+    )

@@ -1,0 +1,14 @@
+from biocross.report.figures import plot_paired_changes
+from biocross.workflow import logged
+
+with logged(snakemake):
+    plot_paired_changes(
+        changes=snakemake.input.changes,
+        counts=snakemake.input.counts,
+        samples=snakemake.input.samples,
+        levels=snakemake.params.levels,
+        fdr=snakemake.params.fdr,
+        pdf_out=snakemake.output.pdf,
+        svg_out=snakemake.output.svg,
+        png_out=snakemake.output.png,
+    )

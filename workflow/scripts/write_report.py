@@ -1,0 +1,17 @@
+from biocross.report.html import write_report
+from biocross.workflow import logged
+
+with logged(snakemake):
+    write_report(
+        changes=snakemake.input.changes,
+        markers=snakemake.input.markers,
+        counts=snakemake.input.counts,
+        samples=snakemake.input.samples,
+        pairs=snakemake.input.pairs,
+        ledger=snakemake.input.ledger,
+        thresholds=snakemake.input.thresholds,
+        versions=snakemake.input.versions,
+        config=snakemake.input.config,
+        populations=snakemake.input.populations,
+        report_out=snakemake.output.report,
+    )

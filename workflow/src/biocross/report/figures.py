@@ -1,0 +1,228 @@
+"""Figures of paired changes: every patient a line, every visit a position."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from biocross.report.words import format_effect, format_p
+from biocross.statistics.paired_changes import load_changes
+from biocross.statistics.pairs import read_long_table
+from biocross.tables import written_whole
+
+# Okabe & Ito's palette, distinct for colour-blind readers.
+BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#8A8A8A"
+PANEL_SIZE = (2.3, 2.15)
+STYLE = {
+    "font.size": 7,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "biocross",
+    "figure.dpi": 100,
+}
+
+
+class Panel(NamedTuple):
+    """What one paired plot shows.
+
+    Parameters
+    ----------
+    treatment, population, parent
+        Its subject.
+    percent
+        Percent of parent, one row per patient and one column per level; NaN where missing.
+    changes
+        Rows of ``paired_changes.tsv`` in percent of parent, one per contrast.
+    """
+
+    treatment: str
+    population: str
+    parent: str
+    percent: pd.DataFrame
+    changes: pd.DataFrame
+
+
+def plot_paired_changes(
+    changes: Path | str,
+    counts: Path | str,
+    samples: Path | str,
+    levels: Sequence[str],
+    fdr: float,
+    pdf_out: Path | str,
+    svg_out: Path | str,
+    png_out: Path | str,
+) -> None:
+    """Draw the paired plot of every population, one column per treatment.
+
+    Parameters
+    ----------
+    changes, counts, samples
+        ``paired_changes.tsv``, ``counts.tsv`` and ``results/cohort/samples.tsv``.
+    levels
+        Levels of the contrast in order.
+    fdr
+        False discovery rate below which a change is coloured.
+    pdf_out, svg_out, png_out
+        The same figure in three formats.
+    """
+    panels = list(change_panels(load_changes(changes), read_long_table(counts, samples), levels))
+    treatments = sorted({panel.treatment for panel in panels})
+    populations = list(dict.fromkeys(panel.population for panel in panels))
+    width, height = PANEL_SIZE
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            len(populations),
+            len(treatments),
+            figsize=(width * len(treatments) + 0.6, height * len(populations)),
+            squeeze=False,
+            layout="constrained",
+        )
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for panel in panels:
+            axis = axes[populations.index(panel.population), treatments.index(panel.treatment)]
+            axis.set_axis_on()
+            draw_panel(axis, panel, fdr)
+        save_figure(figure, pdf_out, svg_out, png_out)
+
+
+def save_figure(figure: Figure, *paths: Path | str) -> None:
+    """Save a figure whole, without dates, and close it.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    paths
+        One file per format; the ending decides.
+    """
+    for path in paths:
+        kind = Path(path).suffix[1:]
+        dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
+        with written_whole(path) as temporary:
+            figure.savefig(temporary, format=kind, dpi=200, metadata=dates)
+    plt.close(figure)
+
+
+def change_panels(
+    changes: pd.DataFrame, table: pd.DataFrame, levels: Sequence[str]
+) -> Iterator[Panel]:
+    """Gather what every paired plot shows.
+
+    Parameters
+    ----------
+    changes
+        Of `load_changes`.
+    table
+        Counts of `read_long_table`.
+    levels
+        Levels of the contrast in order.
+
+    Yields
+    ------
+    Panel
+        One per population and treatment, in the order of the table of changes.
+    """
+    table = table.assign(percent=100 * table["count"] / table["parent_count"])
+    percent = changes[changes["readout"] == "percent_of_parent"]
+    keys = ["modality", "source", "population", "parent", "treatment"]
+    groups = dict(list(table.fillna({"parent": ""}).groupby(keys, sort=False)))
+    for key, rows in percent.fillna({"parent": ""}).groupby(keys, sort=False):
+        wide = groups[key].pivot_table(
+            index="unit", columns="level", values="percent", dropna=False
+        )
+        population, parent, treatment = (str(part) for part in key[2:])
+        yield Panel(treatment, population, parent, wide.reindex(columns=list(levels)), rows)
+
+
+def draw_panel(axis: Axes, panel: Panel, fdr: float) -> None:
+    """Draw one population under one treatment: a line per patient, the median in bold.
+
+    Parameters
+    ----------
+    axis
+        Where to draw.
+    panel
+        What to draw.
+    fdr
+        False discovery rate below which the median is coloured.
+    """
+    levels = list(panel.percent.columns)
+    positions = np.arange(len(levels))
+    values, floor = _above_floor(panel.percent.to_numpy(dtype=float))
+    for unit, line in zip(panel.percent.index, values, strict=True):
+        alone = np.isfinite(line).sum() == 1
+        axis.plot(
+            positions,
+            line,
+            marker="o",
+            markersize=3,
+            markerfacecolor="white" if alone else GREY,
+            color=GREY,
+            linewidth=0.7,
+            alpha=0.8,
+            gid=f"patient:{unit}",
+        )
+    complete = values[np.isfinite(values).all(axis=1)]
+    called = bool((panel.changes["q_value"] < fdr).any())
+    if len(complete):
+        colour = VERMILLION if called else BLUE
+        median = np.median(complete, axis=0)
+        axis.plot(positions, median, color=colour, linewidth=2.2, marker="_", markersize=9)
+    _label(axis, panel, levels, floor)
+
+
+def _above_floor(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], float | None]:
+    """Put zeros at half the smallest positive value, because the axis is logarithmic."""
+    positive = values[values > 0]
+    floor = float(positive.min()) / 2 if positive.size else 0.5
+    has_zero = bool((values == 0).any())
+    return np.where(values == 0, floor, values), floor if has_zero else None
+
+
+def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None) -> None:
+    axis.set_yscale("log")
+    axis.set_xlim(-0.35, len(levels) - 0.65)
+    axis.set_xticks(range(len(levels)), [level.replace("_", " ") for level in levels])
+    low, high = axis.get_ylim()
+    axis.set_ylim(low / 1.15, high * 1.15)
+    axis.set_yticks(_ticks(*axis.get_ylim(), floor))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: "0" if value == floor else f"{value:.3g}")
+    )
+    axis.set_ylabel(f"% of {panel.parent.replace('_', ' ')}")
+    axis.set_title(f"{panel.population.replace('_', ' ')}, {panel.treatment}", loc="left")
+    notes = [_annotate(row) for row in panel.changes.to_dict("records")]
+    axis.text(0, -0.2, "\n".join(notes), transform=axis.transAxes, va="top", fontsize=6)
+
+
+def _annotate(row: dict[str, Any]) -> str:
+    if row["status"] != "tested":
+        return f"n = {row['n_pairs']}: {str(row['status']).replace('_', ' ')}"
+    return f"{format_effect(row)}\nn = {row['n_pairs']} pairs, q = {format_p(row['q_value'])}"
+
+
+def _ticks(low: float, high: float, floor: float | None) -> list[float]:
+    """Choose two to five readable ticks on a logarithmic axis."""
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 2:
+            break
+    ticks = ticks[:: max(1, len(ticks) // 4)]
+    return [floor, *(tick for tick in ticks if tick > 1.5 * floor)] if floor else ticks

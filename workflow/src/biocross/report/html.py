@@ -1,0 +1,313 @@
+"""The report: one self-contained HTML file that works offline."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import matplotlib.pyplot as plt
+import pandas as pd
+import yaml
+from markupsafe import Markup
+
+from biocross.cohort.vocabulary import load_vocabulary
+from biocross.report.figures import PANEL_SIZE, STYLE, Panel, change_panels, draw_panel
+from biocross.report.methods import REFERENCES, methods_paragraphs
+from biocross.report.words import finding, format_effect, format_number, format_p
+from biocross.statistics.marker_changes import load_marker_changes
+from biocross.statistics.paired_changes import CONFIRMATORY, load_changes
+from biocross.statistics.pairs import read_long_table
+from biocross.tables import written_whole
+
+TEMPLATE = "report_template.html"
+READOUT_WORDS = {
+    "percent_of_parent": "% of parent",
+    "cells_per_ul": "cells/µl",
+    "composition": "composition",
+}
+
+
+class Plot(NamedTuple):
+    """A paired plot as the template needs it."""
+
+    svg: Markup
+    description: str
+    search: str
+
+
+def write_report(
+    changes: Path | str,
+    markers: Path | str,
+    counts: Path | str,
+    samples: Path | str,
+    pairs: Path | str,
+    ledger: Path | str,
+    thresholds: Path | str,
+    versions: Path | str,
+    config: Path | str,
+    populations: Path | str,
+    report_out: Path | str,
+) -> None:
+    """Write the report of a run.
+
+    Parameters
+    ----------
+    changes, markers
+        ``paired_changes.tsv`` and ``marker_changes.tsv``.
+    counts, samples, pairs
+        ``counts.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of ``results/cohort``.
+    ledger, thresholds
+        What was set aside, and where the borders lie.
+    versions, config
+        Of ``results/provenance``.
+    populations
+        ``populations.yaml``, for the notes on each population.
+    report_out
+        The HTML file.
+    """
+    settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+    design, fdr = settings["design"], settings["statistics"]["fdr"]
+    table, marker_table = load_changes(changes), load_marker_changes(markers)
+    versions_by_name = dict(_read(versions)[["name", "version"]].to_numpy().tolist())
+    panels = change_panels(table, read_long_table(counts, samples), design["levels"])
+    context = {
+        "title": settings["report"]["title"],
+        "design": design,
+        "fdr": fdr,
+        "answer": answer(table, fdr, design["contrast"]),
+        "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
+        "cohort": cohort_rows(_read(pairs)),
+        "plots": [draw_plot(panel, fdr) for panel in panels],
+        "changes": [_change_cells(row) for row in _records(table)],
+        "markers": [_marker_cells(row) for row in _records(marker_table)],
+        "untested": untested(table),
+        "ledger": ledger_rows(_read(ledger)),
+        "thresholds": threshold_rows(_read(thresholds)),
+        "notes": _notes(Path(populations), table),
+        "methods": methods_paragraphs(settings, versions_by_name),
+        "references": REFERENCES,
+        "versions": versions_by_name,
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
+    )
+    html = environment.get_template(TEMPLATE).render(context)
+    with written_whole(report_out) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def answer(table: pd.DataFrame, fdr: float, contrast_column: str) -> dict[str, Any]:
+    """Sort the tested changes into what opens the report.
+
+    Parameters
+    ----------
+    table
+        Of `load_changes`.
+    fdr
+        False discovery rate of a claim.
+    contrast_column
+        ``visit`` or ``stimulation``.
+
+    Returns
+    -------
+    dict
+        Sentences: ``confirmed``; ``not_shown`` (primary populations without a claim);
+        ``exploratory`` (in percent of parent, strongest first); and ``n_confirmatory``.
+    """
+    tested = table[table["status"] == "tested"]
+    confirmatory = tested[tested["family"] == CONFIRMATORY].sort_values("p_value")
+    claims = confirmatory[confirmatory["q_value"] < fdr]
+    exploratory = tested[
+        (tested["family"] != CONFIRMATORY)
+        & (tested["readout"] == "percent_of_parent")
+        & (tested["q_value"] < fdr)
+    ].sort_values("p_value")
+    rest = confirmatory[confirmatory["q_value"] >= fdr]
+    return {
+        "confirmed": [finding(row, contrast_column) for row in _records(claims)],
+        "not_shown": [_not_shown(row) for row in _records(rest)],
+        "exploratory": [finding(row, contrast_column) for row in _records(exploratory)],
+        "n_confirmatory": len(confirmatory),
+    }
+
+
+def marker_findings(table: pd.DataFrame, fdr: float, contrast_column: str) -> list[str]:
+    """Word the marker changes below the false discovery rate, strongest first."""
+    claims = table[(table["status"] == "tested") & (table["q_value"] < fdr)]
+    return [finding(row, contrast_column) for row in _records(claims.sort_values("p_value"))]
+
+
+def cohort_rows(pairs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Count complete pairs per treatment and contrast, naming who misses what."""
+    rows = []
+    for (treatment, contrast), part in pairs.groupby(["treatment", "contrast"], sort=True):
+        missing = part[part["complete"] == "no"]
+        rows.append(
+            {
+                "treatment": treatment,
+                "contrast": contrast,
+                "complete": int((part["complete"] == "yes").sum()),
+                "incomplete": len(missing),
+                "who": "; ".join(
+                    f"{row['unit']} lacks {row['missing']}" for row in _records(missing)
+                ),
+            }
+        )
+    return rows
+
+
+def draw_plot(panel: Panel, fdr: float) -> Plot:
+    """Draw a paired plot as inline SVG, each patient's line carrying its name and values."""
+    with plt.rc_context({**STYLE, "svg.hashsalt": f"{panel.population}{panel.treatment}"}):
+        figure, axis = plt.subplots(figsize=(PANEL_SIZE[0], PANEL_SIZE[1] + 0.25))
+        figure.subplots_adjust(left=0.24, right=0.97, top=0.9, bottom=0.27)
+        draw_panel(axis, panel, fdr)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        plt.close(figure)
+    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
+    notes = "; ".join(
+        format_effect(row) if row["status"] == "tested" else str(row["note"])
+        for row in _records(panel.changes)
+    )
+    name = f"{panel.population}, {panel.treatment}"
+    return Plot(
+        Markup(_with_tooltips(svg, panel)),
+        f"{name}: percent of {panel.parent}, one line per patient. {notes}",
+        name.casefold().replace("_", " "),
+    )
+
+
+def _with_tooltips(svg: str, panel: Panel) -> str:
+    def title(match: re.Match[str]) -> str:
+        unit = match.group(1)
+        values = panel.percent.loc[unit]
+        words = " → ".join(f"{format_number(value)} %" for value in values)
+        return f'<g class="patient"><title>{Markup.escape(unit)}: {words}</title>'
+
+    return re.sub(r'<g id="patient:([^"]+)">', title, svg)
+
+
+def _change_cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "treatment": row["treatment"],
+        "contrast": row["contrast"],
+        "population": str(row["population"]).replace("_", " "),
+        "parent": str(row["parent"]).replace("_", " "),
+        "readout": READOUT_WORDS[str(row["readout"])],
+        "n_pairs": row["n_pairs"],
+        "baseline": format_number(row["baseline_median"]),
+        "followup": format_number(row["followup_median"]),
+        "effect": format_effect(row) if row["status"] == "tested" else "–",
+        "p": format_p(row["p_value"]),
+        "q": format_p(row["q_value"]),
+        "wilcoxon": format_p(row["wilcoxon_p"]),
+        "family": str(row["family"]).split(":")[0],
+        "status": str(row["status"]).replace("_", " "),
+        "sort_q": row["q_value"] if pd.notna(row["q_value"]) else 2,
+    }
+
+
+def _marker_cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "treatment": row["treatment"],
+        "contrast": row["contrast"],
+        "population": str(row["population"]).replace("_", " "),
+        "marker": row["marker"],
+        "n_pairs": row["n_pairs"],
+        "baseline": format_number(row["baseline_median"]),
+        "followup": format_number(row["followup_median"]),
+        "effect": format_effect(row) if row["status"] == "tested" else "–",
+        "p": format_p(row["p_value"]),
+        "q": format_p(row["q_value"]),
+        "status": str(row["status"]).replace("_", " "),
+        "sort_q": row["q_value"] if pd.notna(row["q_value"]) else 2,
+    }
+
+
+def untested(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """List what could not be tested and why, equal reasons together."""
+    rows = []
+    open_questions = table[table["status"] != "tested"]
+    keys = ["treatment", "contrast", "readout", "status", "note"]
+    for (treatment, contrast, readout, _, note), part in open_questions.groupby(keys, sort=True):
+        names = ", ".join(str(name).replace("_", " ") for name in part["population"])
+        rows.append(
+            {
+                "treatment": treatment,
+                "contrast": contrast,
+                "readout": READOUT_WORDS[str(readout)],
+                "populations": names,
+                "why": note,
+            }
+        )
+    return rows
+
+
+def ledger_rows(ledger: pd.DataFrame) -> list[dict[str, Any]]:
+    """Total the ledger per step, with the samples that lost most."""
+    rows = []
+    for step, part in ledger.groupby("step", sort=False):
+        worst = part.loc[part["share"].idxmax()]
+        rows.append(
+            {
+                "step": step,
+                "flagged": f"{int(part['flagged'].sum()):,}",
+                "median": f"{100 * part['share'].median():.2f} %",
+                "worst": f"{worst['sample_id']}: {100 * worst['share']:.2f} %",
+                "note": "; ".join(sorted(set(part["note"].dropna()))),
+            }
+        )
+    return rows
+
+
+def threshold_rows(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
+    """Summarise every border over patients: how it was found and how much it differs."""
+    rows = []
+    for (name, marker, where), part in thresholds.groupby(
+        ["threshold", "marker", "estimate_on"], sort=False
+    ):
+        sources = part["source"].value_counts()
+        rows.append(
+            {
+                "threshold": name,
+                "marker": marker,
+                "estimate_on": str(where).replace("_", " "),
+                "median": format_number(part["value"].median()),
+                "range": f"{format_number(part['value'].min())} to "
+                f"{format_number(part['value'].max())}",
+                "depth": format_number(part["depth"].median()),
+                "sources": ", ".join(f"{source}: {count}" for source, count in sources.items()),
+            }
+        )
+    return rows
+
+
+def _notes(populations: Path, table: pd.DataFrame) -> list[tuple[str, str]]:
+    vocabulary = load_vocabulary(populations)
+    shown = dict.fromkeys(table["population"])
+    return [
+        (name.replace("_", " "), vocabulary[name].note)
+        for name in shown
+        if name in vocabulary and vocabulary[name].note
+    ]
+
+
+def _not_shown(row: Mapping[str, Any]) -> str:
+    population = str(row["population"]).replace("_", " ")
+    verdict = "equivalent within 0.8 to 1.25" if row["equivalent"] else "not shown to change"
+    return (
+        f"{population}, {row['treatment']} ({row['contrast']}): {verdict}; {format_effect(row)}, "
+        f"{row['n_pairs']} pairs, q = {format_p(row['q_value'])}; a change of "
+        f"× {format_number(row['detectable_fold'])} would have been found with 80 % power"
+    )
+
+
+def _read(path: Path | str) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+
+
+def _records(table: pd.DataFrame) -> Sequence[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

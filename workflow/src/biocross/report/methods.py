@@ -1,0 +1,118 @@
+"""The methods of a run in words, ready to paste, written from its configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+REFERENCES = (
+    "Moore WA, Parks DR. Update for the logicle data scale including operational code "
+    "implementations. Cytometry A 2012;81A:273.",
+    "Smyth GK. Linear models and empirical Bayes methods for assessing differential expression. "
+    "Stat Appl Genet Mol Biol 2004;3:3.",
+    "Phipson B, et al. Robust hyperparameter estimation protects against hypervariable genes. "
+    "Ann Appl Stat 2016;10:946.",
+    "Pratt JW. Remarks on zeros and ties in the Wilcoxon signed rank procedures. "
+    "J Am Stat Assoc 1959;54:655.",
+    "Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995;57:289.",
+)
+
+
+def methods_paragraphs(config: Mapping[str, Any], versions: Mapping[str, str]) -> list[str]:
+    """Describe what was done, as the methods section of a paper would.
+
+    Parameters
+    ----------
+    config
+        The complete configuration of the run.
+    versions
+        Version by package.
+
+    Returns
+    -------
+    list of str
+        One paragraph each on cytometry, gating, frequencies, markers, multiplicity.
+    """
+    return [
+        _cytometry(config["flow"], versions),
+        _gating(),
+        _frequencies(config["design"]),
+        _markers(config["statistics"]),
+        _multiplicity(config["statistics"]),
+    ]
+
+
+def _cytometry(flow: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+    kind = flow["cytometry"]
+    compensated = {
+        "conventional": "Events were compensated with the spillover matrix stored in each file.",
+        "spectral": "Unmixed events were used as stored; no compensation was applied.",
+        "mass": "No compensation was applied.",
+    }[kind]
+    transform = flow["transform"] or ("arcsinh" if kind == "mass" else "logicle")
+    cofactor = flow["cofactor"] or {"mass": 5, "conventional": 150, "spectral": 2000}[kind]
+    scale = {
+        "arcsinh": f"arcsinh(x / {cofactor:g})",
+        "logicle": "logicle, with one set of parameters per channel for the whole cohort, the "
+        "linear width taken from the 5th percentile of the negative values",
+    }[transform]
+    scatter = (
+        ""
+        if kind == "mass"
+        else (
+            " Events without forward scatter were set aside, and so were doublets: events whose "
+            "FSC-A to FSC-H ratio exceeded the median of their side-scatter stratum by more than "
+            "four robust standard deviations."
+        )
+    )
+    return (
+        f"FCS files were read with FlowIO {versions['flowio']} in biocross {versions['biocross']}. "
+        f"{compensated} Signal channels were transformed by {scale}.{scatter}"
+    )
+
+
+def _gating() -> str:
+    return (
+        "Populations were gated by a fixed hierarchy. Borders between negative and positive cells "
+        "were placed in the deepest valley of the smoothed density, or at a fixed value where the "
+        "strategy says so; where no valley exceeded counting noise, three robust standard "
+        "deviations above the mode of the negative cells. Borders were estimated once per patient "
+        "on an equal share of events of all visits, so that no border moved between the visits of "
+        "a pair unless the strategy gates samples one by one."
+    )
+
+
+def _frequencies(design: Mapping[str, Any]) -> str:
+    levels = ", ".join(design["levels"][1:])
+    return (
+        f"The patient was the unit of analysis. For each patient, {levels} was compared with "
+        f"{design['levels'][0]}. The frequency of a population was its number of events divided by "
+        "that of its biological parent, on the logit scale with half an event added; both visits "
+        "of a pair were evaluated at the depth of the shallower one by hypergeometric thinning. "
+        "Cells per microlitre were compared on the log scale. Changes were tested by a paired t "
+        "test whose variance was moderated across populations with a trend in abundance, the "
+        "prior weighing no more than the pairs themselves; with fewer than six populations, or "
+        "for an outlying variance, by the plain paired t test. Beside it stand the exact Wilcoxon "
+        "signed-rank test (Pratt's zeros), a sign-flip test of whole patients with its maximum-T "
+        "correction, and the Hodges-Lehmann estimate. Effects are given with 95 % confidence "
+        "intervals. Populations with fewer than 20 events in the median pair make no claim."
+    )
+
+
+def _markers(statistics: Mapping[str, Any]) -> str:
+    return (
+        "The level of a state marker in a population was the median of its transformed values in "
+        f"samples with at least {statistics['min_cells']} cells. Changes were tested by a paired t "
+        "test with weights 1 / (tau² + v0 + v1), v being the sampling variance of a median and "
+        "tau² the estimated variance of the true change between patients."
+    )
+
+
+def _multiplicity(statistics: Mapping[str, Any]) -> str:
+    chosen = statistics["confirmatory"]
+    return (
+        f"False discovery rates were controlled at {statistics['fdr']:g} by Benjamini and "
+        "Hochberg's method within families: one confirmatory family of the primary populations "
+        f"over all treatments and visits ({chosen['modality']}, {chosen['source']}, "
+        f"{chosen['readout'].replace('_', ' ')}; at least six pairs), and exploratory families "
+        "within treatment, contrast and readout. Changes are reported as seen during treatment; "
+        "without a control arm they cannot be ascribed to it."
+    )

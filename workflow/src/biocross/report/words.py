@@ -1,0 +1,91 @@
+"""Numbers and findings in the words of the report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def format_p(value: float) -> str:
+    """Write a p or q value: two significant digits, exact down to 0.0001."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    if value < 0.0001:
+        return f"{value:.0e}".replace("e-0", "e-")
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def format_number(value: float) -> str:
+    """Write a measurement with three significant digits."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def format_effect(row: Mapping[str, Any]) -> str:
+    """Write an effect with its interval, such as ``odds × 1.62 (1.21 to 2.17)``.
+
+    Parameters
+    ----------
+    row
+        A row of ``paired_changes.tsv`` or ``marker_changes.tsv``.
+
+    Returns
+    -------
+    str
+        The effect on its scale; an effect that rests on a count near zero is called a bound.
+    """
+    low, high = format_number(row["effect_low"]), format_number(row["effect_high"])
+    value = format_number(row["effect"])
+    if row["effect_scale"] in ("odds_ratio", "fold_change"):
+        kind = "odds" if row["effect_scale"] == "odds_ratio" else "cells/µl"
+        bound = ", a bound" if row.get("effect_is_bound") else ""
+        return f"{kind} × {value} ({low} to {high}{bound})"
+    return f"{value:>} ({low} to {high}) {row['effect_scale']}"
+
+
+def during(row: Mapping[str, Any], contrast_column: str) -> str:
+    """Say when a change was seen: during a treatment, never due to it.
+
+    Parameters
+    ----------
+    row
+        A row of a table of changes.
+    contrast_column
+        ``visit`` or ``stimulation``.
+
+    Returns
+    -------
+    str
+        Such as ``during mepolizumab (month_4 - baseline)``.
+    """
+    if contrast_column == "visit":
+        return f"during {row['treatment']} ({row['contrast']})"
+    followup, baseline = str(row["contrast"]).split(" - ", 1)
+    return f"with {followup} compared with {baseline} ({row['treatment']})"
+
+
+def finding(row: Mapping[str, Any], contrast_column: str) -> str:
+    """Write one tested change as a sentence.
+
+    Parameters
+    ----------
+    row
+        A row of ``paired_changes.tsv`` or ``marker_changes.tsv`` with status ``tested``.
+    contrast_column
+        ``visit`` or ``stimulation``.
+
+    Returns
+    -------
+    str
+        Subject, direction, circumstances, effect with interval, pairs, q.
+    """
+    centre = 1.0 if row["effect_scale"] in ("odds_ratio", "fold_change") else 0.0
+    verb = "rose" if row["effect"] > centre else "fell"
+    population = str(row["population"]).replace("_", " ")
+    subject = f"{row['marker']} in {population}" if "marker" in row else population
+    share = f" as a share of {str(row['parent']).replace('_', ' ')}" if "marker" not in row else ""
+    return (
+        f"{subject} {verb}{share} {during(row, contrast_column)}: {format_effect(row)}, "
+        f"{row['n_pairs']} pairs, q = {format_p(row['q_value'])}"
+    )
