@@ -6,8 +6,6 @@
 
 
 rule check_cohort:
-    message:
-        "Checking samples, patients and pairs"
     input:
         SHEETS,
     output:
@@ -17,20 +15,20 @@ rule check_cohort:
         log_path("check_cohort"),
     benchmark:
         benchmark_path("check_cohort")
+    resources:
+        mem_mb=500,
+        runtime=5,
     params:
         code=code_digest("biocross.cohort.overview"),
         contrast=config["design"]["contrast"],
         levels=config["design"]["levels"],
-    resources:
-        mem_mb=500,
-        runtime=5,
+    message:
+        "Checking samples, patients and pairs"
     script:
         "../scripts/check_cohort.py"
 
 
 rule record_provenance:
-    message:
-        "Recording configuration, sheets and versions"
     input:
         SHEETS,
         INPUTS["panel"],
@@ -44,12 +42,14 @@ rule record_provenance:
         log_path("record_provenance"),
     benchmark:
         benchmark_path("record_provenance")
-    params:
-        code=code_digest("biocross.cohort.provenance"),
-        config=str(config),
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        code=code_digest("biocross.cohort.provenance"),
+        config=str(config),
+    message:
+        "Recording configuration, sheets and versions"
     script:
         "../scripts/record_provenance.py"
 
@@ -57,8 +57,6 @@ rule record_provenance:
 if "simulate" in config:
 
     rule simulate_cohort:
-        message:
-            "Simulating the FCS files of the demo cohort"
         input:
             study=config["simulate"]["study"],
             samples=INPUTS["samples"],
@@ -72,12 +70,13 @@ if "simulate" in config:
             log_path("simulate_cohort"),
         benchmark:
             benchmark_path("simulate_cohort")
-        params:
-            code=code_digest("biocross.simulate.cohort"),
-            seed=config["simulate"]["seed"],
-            folder=INPUTS["folder"],
         resources:
             mem_mb=1000,
             runtime=30,
+        params:
+            code=code_digest("biocross.simulate.cohort"),
+            seed=config["simulate"]["seed"],
+        message:
+            "Simulating the FCS files of the demo cohort"
         script:
             "../scripts/simulate_cohort.py"

@@ -52,4 +52,6 @@ def events_of_patient(wildcards):
 
 def per_patient(name):
     """Return one file per patient of `gate_patient`."""
-    return [OUT / "flow" / "gating" / "patients" / f"{p}.{name}.tsv" for p in FLOW_PATIENTS]
+    return [
+        OUT / "flow" / "gating" / "patients" / f"{p}.{name}.tsv" for p in FLOW_PATIENTS
+    ]

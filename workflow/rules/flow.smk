@@ -6,8 +6,6 @@
 
 
 rule estimate_transforms:
-    message:
-        "Choosing one transform per channel for the cohort"
     input:
         fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
         panel=INPUTS["panel"],
@@ -17,21 +15,21 @@ rule estimate_transforms:
         log_path("estimate_transforms"),
     benchmark:
         benchmark_path("estimate_transforms")
+    resources:
+        mem_mb=2000,
+        runtime=60,
     params:
         code=code_digest("biocross.flow.prepare"),
         cytometry=config["flow"]["cytometry"],
         transform=config["flow"]["transform"],
         cofactor=config["flow"]["cofactor"],
-    resources:
-        mem_mb=2000,
-        runtime=60,
+    message:
+        "Choosing one transform per channel for the cohort"
     script:
         "../scripts/estimate_transforms.py"
 
 
 rule prepare_flow_sample:
-    message:
-        "Reading, compensating and transforming {wildcards.sample}"
     input:
         fcs=lambda wildcards: fcs_path(FLOW_SAMPLES[wildcards.sample]),
         panel=INPUTS["panel"],
@@ -43,21 +41,21 @@ rule prepare_flow_sample:
         log_path("prepare_flow_sample", "{sample}"),
     benchmark:
         benchmark_path("prepare_flow_sample", "{sample}")
+    resources:
+        mem_mb=lambda wildcards, input, attempt: 500 * attempt + 8 * int(input.size_mb),
+        runtime=20,
     params:
         code=code_digest("biocross.flow.prepare"),
         cytometry=config["flow"]["cytometry"],
         patient_id=lambda wildcards: FLOW_SAMPLES[wildcards.sample].patient_id,
         tissue=lambda wildcards: FLOW_SAMPLES[wildcards.sample].tissue,
-    resources:
-        mem_mb=lambda wildcards, input, attempt: 500 * attempt + 8 * int(input.size_mb),
-        runtime=20,
+    message:
+        "Reading, compensating and transforming {wildcards.sample}"
     script:
         "../scripts/prepare_flow_sample.py"
 
 
 rule gate_patient:
-    message:
-        "Gating all visits of {wildcards.patient} together"
     input:
         events=events_of_patient,
         strategy=INPUTS["gating"],
@@ -71,18 +69,18 @@ rule gate_patient:
         log_path("gate_patient", "{patient}"),
     benchmark:
         benchmark_path("gate_patient", "{patient}")
-    params:
-        code=code_digest("biocross.flow.gating"),
     resources:
         mem_mb=lambda wildcards, input, attempt: 500 * attempt + 4 * int(input.size_mb),
         runtime=20,
+    params:
+        code=code_digest("biocross.flow.gating"),
+    message:
+        "Gating all visits of {wildcards.patient} together"
     script:
         "../scripts/gate_patient.py"
 
 
 rule summarise_flow:
-    message:
-        "Gathering the populations of all patients"
     input:
         samples=rules.check_cohort.output.samples,
         populations=INPUTS["populations"],
@@ -111,10 +109,12 @@ rule summarise_flow:
         log_path("summarise_flow"),
     benchmark:
         benchmark_path("summarise_flow")
-    params:
-        code=code_digest("biocross.flow.summary"),
     resources:
         mem_mb=1000,
         runtime=20,
+    params:
+        code=code_digest("biocross.flow.summary"),
+    message:
+        "Gathering the populations of all patients"
     script:
         "../scripts/summarise_flow.py"

@@ -3,8 +3,6 @@
 
 
 rule plot_paired_changes:
-    message:
-        "Drawing every patient's change"
     input:
         changes=rules.find_paired_changes.output.changes,
         counts=rules.summarise_flow.output.counts,
@@ -21,20 +19,20 @@ rule plot_paired_changes:
         log_path("plot_paired_changes"),
     benchmark:
         benchmark_path("plot_paired_changes")
+    resources:
+        mem_mb=1000,
+        runtime=20,
     params:
         code=code_digest("biocross.report.figures"),
         fdr=config["statistics"]["fdr"],
         levels=config["design"]["levels"],
-    resources:
-        mem_mb=1000,
-        runtime=20,
+    message:
+        "Drawing every patient's change"
     script:
         "../scripts/plot_paired_changes.py"
 
 
 rule write_report:
-    message:
-        "Writing the report"
     input:
         changes=rules.find_paired_changes.output.changes,
         markers=rules.find_marker_changes.output.changes,
@@ -52,14 +50,17 @@ rule write_report:
         log_path("write_report"),
     benchmark:
         benchmark_path("write_report")
-    params:
-        code=code_digest("biocross.report.html"),
     resources:
         mem_mb=1000,
         runtime=20,
+    params:
+        code=code_digest("biocross.report.html"),
+    message:
+        "Writing the report"
     script:
         "../scripts/write_report.py"
 
 
 onsuccess:
-    print(f"\nThe report is at {OUT / 'report.html'}; tables are in {OUT}/.")
+    if (OUT / "report.html").exists():
+        print(f"\nThe report is at {OUT / 'report.html'}; tables are in {OUT}/.")

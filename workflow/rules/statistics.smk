@@ -3,8 +3,6 @@
 
 
 rule find_paired_changes:
-    message:
-        "Testing whether population frequencies changed within patients"
     input:
         counts=rules.summarise_flow.output.counts,
         samples=rules.check_cohort.output.samples,
@@ -19,23 +17,24 @@ rule find_paired_changes:
         log_path("find_paired_changes"),
     benchmark:
         benchmark_path("find_paired_changes")
+    resources:
+        mem_mb=1000,
+        runtime=20,
     params:
         code=code_digest("biocross.statistics.paired_changes"),
         levels=config["design"]["levels"],
         confirmatory=[
-            config["statistics"]["confirmatory"][part] for part in ("modality", "source", "readout")
+            config["statistics"]["confirmatory"][part]
+            for part in ("modality", "source", "readout")
         ],
         seed=config["statistics"]["seed"],
-    resources:
-        mem_mb=1000,
-        runtime=20,
+    message:
+        "Testing whether population frequencies changed within patients"
     script:
         "../scripts/find_paired_changes.py"
 
 
 rule find_marker_changes:
-    message:
-        "Testing whether state markers changed within patients"
     input:
         expression=rules.summarise_flow.output.expression,
         samples=rules.check_cohort.output.samples,
@@ -51,13 +50,15 @@ rule find_marker_changes:
         log_path("find_marker_changes"),
     benchmark:
         benchmark_path("find_marker_changes")
+    resources:
+        mem_mb=1000,
+        runtime=20,
     params:
         code=code_digest("biocross.statistics.marker_changes"),
         levels=config["design"]["levels"],
         min_cells=config["statistics"]["min_cells"],
         seed=config["statistics"]["seed"],
-    resources:
-        mem_mb=1000,
-        runtime=20,
+    message:
+        "Testing whether state markers changed within patients"
     script:
         "../scripts/find_marker_changes.py"

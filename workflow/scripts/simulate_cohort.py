@@ -8,6 +8,6 @@ with logged(snakemake):
         study=Path(snakemake.input.study),
         samples=Path(snakemake.input.samples),
         patients=Path(snakemake.input.patients),
-        out_dir=Path(snakemake.params.folder),
+        out_dir=Path(snakemake.output.effects).parent,
         seed=snakemake.params.seed,
     )

@@ -4,10 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -15,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from biocross.report.words import format_effect, format_p
+from biocross.report.words import format_effect, format_p, plain
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table
 from biocross.tables import written_whole
@@ -23,7 +19,7 @@ from biocross.tables import written_whole
 # Okabe & Ito's palette, distinct for colour-blind readers.
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#8A8A8A"
 PANEL_SIZE = (2.3, 2.15)
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 7,
     "axes.titlesize": 8,
     "axes.spines.top": False,
@@ -196,7 +192,7 @@ def _above_floor(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], fl
 def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None) -> None:
     axis.set_yscale("log")
     axis.set_xlim(-0.35, len(levels) - 0.65)
-    axis.set_xticks(range(len(levels)), [level.replace("_", " ") for level in levels])
+    axis.set_xticks(range(len(levels)), [plain(level) for level in levels])
     low, high = axis.get_ylim()
     axis.set_ylim(low / 1.15, high * 1.15)
     axis.set_yticks(_ticks(*axis.get_ylim(), floor))
@@ -204,15 +200,20 @@ def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None)
     axis.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: "0" if value == floor else f"{value:.3g}")
     )
-    axis.set_ylabel(f"% of {panel.parent.replace('_', ' ')}")
-    axis.set_title(f"{panel.population.replace('_', ' ')}, {panel.treatment}", loc="left")
-    notes = [_annotate(row) for row in panel.changes.to_dict("records")]
+    axis.set_ylabel(f"% of {plain(panel.parent)}")
+    axis.set_title(f"{plain(panel.population)}, {panel.treatment}", loc="left")
+    notes = [_annotate(row) for row in records(panel.changes)]
     axis.text(0, -0.2, "\n".join(notes), transform=axis.transAxes, va="top", fontsize=6)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's rows as mappings from column name to value."""
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def _annotate(row: dict[str, Any]) -> str:
     if row["status"] != "tested":
-        return f"n = {row['n_pairs']}: {str(row['status']).replace('_', ' ')}"
+        return f"n = {row['n_pairs']}: {plain(row['status'])}"
     return f"{format_effect(row)}\nn = {row['n_pairs']} pairs, q = {format_p(row['q_value'])}"
 
 

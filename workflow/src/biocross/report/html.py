@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +13,16 @@ import yaml
 from markupsafe import Markup
 
 from biocross.cohort.vocabulary import load_vocabulary
-from biocross.report.figures import PANEL_SIZE, STYLE, Panel, change_panels, draw_panel
+from biocross.report.figures import PANEL_SIZE, STYLE, Panel, change_panels, draw_panel, records
 from biocross.report.methods import REFERENCES, methods_paragraphs
-from biocross.report.words import finding, format_effect, format_number, format_p
+from biocross.report.words import (
+    finding,
+    format_effect,
+    format_number,
+    format_p,
+    no_finding,
+    plain,
+)
 from biocross.statistics.marker_changes import load_marker_changes
 from biocross.statistics.paired_changes import CONFIRMATORY, load_changes
 from biocross.statistics.pairs import read_long_table
@@ -80,8 +87,8 @@ def write_report(
         "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
         "cohort": cohort_rows(_read(pairs)),
         "plots": [draw_plot(panel, fdr) for panel in panels],
-        "changes": [_change_cells(row) for row in _records(table)],
-        "markers": [_marker_cells(row) for row in _records(marker_table)],
+        "changes": [_change_cells(row) for row in records(table)],
+        "markers": [_marker_cells(row) for row in records(marker_table)],
         "untested": untested(table),
         "ledger": ledger_rows(_read(ledger)),
         "thresholds": threshold_rows(_read(thresholds)),
@@ -113,7 +120,7 @@ def answer(table: pd.DataFrame, fdr: float, contrast_column: str) -> dict[str, A
     Returns
     -------
     dict
-        Sentences: ``confirmed``; ``not_shown`` (primary populations without a claim);
+        Sentences: ``confirmed``; ``no_claim`` (the other primary populations);
         ``exploratory`` (in percent of parent, strongest first); and ``n_confirmatory``.
     """
     tested = table[table["status"] == "tested"]
@@ -124,11 +131,11 @@ def answer(table: pd.DataFrame, fdr: float, contrast_column: str) -> dict[str, A
         & (tested["readout"] == "percent_of_parent")
         & (tested["q_value"] < fdr)
     ].sort_values("p_value")
-    rest = confirmatory[confirmatory["q_value"] >= fdr]
+    rest = table[(table["family"] == CONFIRMATORY) & ~(table["q_value"] < fdr)]
     return {
-        "confirmed": [finding(row, contrast_column) for row in _records(claims)],
-        "not_shown": [_not_shown(row) for row in _records(rest)],
-        "exploratory": [finding(row, contrast_column) for row in _records(exploratory)],
+        "confirmed": [finding(row, contrast_column) for row in records(claims)],
+        "no_claim": [no_finding(row, contrast_column) for row in records(rest)],
+        "exploratory": [finding(row, contrast_column) for row in records(exploratory)],
         "n_confirmatory": len(confirmatory),
     }
 
@@ -136,7 +143,7 @@ def answer(table: pd.DataFrame, fdr: float, contrast_column: str) -> dict[str, A
 def marker_findings(table: pd.DataFrame, fdr: float, contrast_column: str) -> list[str]:
     """Word the marker changes below the false discovery rate, strongest first."""
     claims = table[(table["status"] == "tested") & (table["q_value"] < fdr)]
-    return [finding(row, contrast_column) for row in _records(claims.sort_values("p_value"))]
+    return [finding(row, contrast_column) for row in records(claims.sort_values("p_value"))]
 
 
 def cohort_rows(pairs: pd.DataFrame) -> list[dict[str, Any]]:
@@ -151,7 +158,7 @@ def cohort_rows(pairs: pd.DataFrame) -> list[dict[str, Any]]:
                 "complete": int((part["complete"] == "yes").sum()),
                 "incomplete": len(missing),
                 "who": "; ".join(
-                    f"{row['unit']} lacks {row['missing']}" for row in _records(missing)
+                    f"{row['unit']} lacks {row['missing']}" for row in records(missing)
                 ),
             }
         )
@@ -168,23 +175,24 @@ def draw_plot(panel: Panel, fdr: float) -> Plot:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
         plt.close(figure)
     svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     notes = "; ".join(
         format_effect(row) if row["status"] == "tested" else str(row["note"])
-        for row in _records(panel.changes)
+        for row in records(panel.changes)
     )
     name = f"{panel.population}, {panel.treatment}"
     return Plot(
         Markup(_with_tooltips(svg, panel)),
         f"{name}: percent of {panel.parent}, one line per patient. {notes}",
-        name.casefold().replace("_", " "),
+        plain(name).casefold(),
     )
 
 
 def _with_tooltips(svg: str, panel: Panel) -> str:
     def title(match: re.Match[str]) -> str:
         unit = match.group(1)
-        values = panel.percent.loc[unit]
-        words = " → ".join(f"{format_number(value)} %" for value in values)
+        values = panel.percent.loc[[unit]].to_numpy(dtype=float)[0]
+        words = " → ".join(f"{format_number(float(value))} %" for value in values)
         return f'<g class="patient"><title>{Markup.escape(unit)}: {words}</title>'
 
     return re.sub(r'<g id="patient:([^"]+)">', title, svg)
@@ -194,8 +202,8 @@ def _change_cells(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "treatment": row["treatment"],
         "contrast": row["contrast"],
-        "population": str(row["population"]).replace("_", " "),
-        "parent": str(row["parent"]).replace("_", " "),
+        "population": plain(row["population"]),
+        "parent": plain(row["parent"]),
         "readout": READOUT_WORDS[str(row["readout"])],
         "n_pairs": row["n_pairs"],
         "baseline": format_number(row["baseline_median"]),
@@ -205,7 +213,7 @@ def _change_cells(row: Mapping[str, Any]) -> dict[str, Any]:
         "q": format_p(row["q_value"]),
         "wilcoxon": format_p(row["wilcoxon_p"]),
         "family": str(row["family"]).split(":")[0],
-        "status": str(row["status"]).replace("_", " "),
+        "status": plain(row["status"]),
         "sort_q": row["q_value"] if pd.notna(row["q_value"]) else 2,
     }
 
@@ -214,7 +222,7 @@ def _marker_cells(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "treatment": row["treatment"],
         "contrast": row["contrast"],
-        "population": str(row["population"]).replace("_", " "),
+        "population": plain(row["population"]),
         "marker": row["marker"],
         "n_pairs": row["n_pairs"],
         "baseline": format_number(row["baseline_median"]),
@@ -222,7 +230,7 @@ def _marker_cells(row: Mapping[str, Any]) -> dict[str, Any]:
         "effect": format_effect(row) if row["status"] == "tested" else "–",
         "p": format_p(row["p_value"]),
         "q": format_p(row["q_value"]),
-        "status": str(row["status"]).replace("_", " "),
+        "status": plain(row["status"]),
         "sort_q": row["q_value"] if pd.notna(row["q_value"]) else 2,
     }
 
@@ -233,7 +241,7 @@ def untested(table: pd.DataFrame) -> list[dict[str, Any]]:
     open_questions = table[table["status"] != "tested"]
     keys = ["treatment", "contrast", "readout", "status", "note"]
     for (treatment, contrast, readout, _, note), part in open_questions.groupby(keys, sort=True):
-        names = ", ".join(str(name).replace("_", " ") for name in part["population"])
+        names = ", ".join(plain(name) for name in part["population"])
         rows.append(
             {
                 "treatment": treatment,
@@ -250,7 +258,7 @@ def ledger_rows(ledger: pd.DataFrame) -> list[dict[str, Any]]:
     """Total the ledger per step, with the samples that lost most."""
     rows = []
     for step, part in ledger.groupby("step", sort=False):
-        worst = part.loc[part["share"].idxmax()]
+        worst = records(part.nlargest(1, "share"))[0]
         rows.append(
             {
                 "step": step,
@@ -274,7 +282,7 @@ def threshold_rows(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
             {
                 "threshold": name,
                 "marker": marker,
-                "estimate_on": str(where).replace("_", " "),
+                "estimate_on": plain(where),
                 "median": format_number(part["value"].median()),
                 "range": f"{format_number(part['value'].min())} to "
                 f"{format_number(part['value'].max())}",
@@ -289,25 +297,11 @@ def _notes(populations: Path, table: pd.DataFrame) -> list[tuple[str, str]]:
     vocabulary = load_vocabulary(populations)
     shown = dict.fromkeys(table["population"])
     return [
-        (name.replace("_", " "), vocabulary[name].note)
+        (plain(name), vocabulary[name].note)
         for name in shown
         if name in vocabulary and vocabulary[name].note
     ]
 
 
-def _not_shown(row: Mapping[str, Any]) -> str:
-    population = str(row["population"]).replace("_", " ")
-    verdict = "equivalent within 0.8 to 1.25" if row["equivalent"] else "not shown to change"
-    return (
-        f"{population}, {row['treatment']} ({row['contrast']}): {verdict}; {format_effect(row)}, "
-        f"{row['n_pairs']} pairs, q = {format_p(row['q_value'])}; a change of "
-        f"× {format_number(row['detectable_fold'])} would have been found with 80 % power"
-    )
-
-
 def _read(path: Path | str) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
-
-
-def _records(table: pd.DataFrame) -> Sequence[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]

@@ -44,6 +44,11 @@ def format_effect(row: Mapping[str, Any]) -> str:
     return f"{value:>} ({low} to {high}) {row['effect_scale']}"
 
 
+def plain(name: object) -> str:
+    """Write an identifier as words: ``month_4`` is month 4."""
+    return str(name).replace("_", " ")
+
+
 def during(row: Mapping[str, Any], contrast_column: str) -> str:
     """Say when a change was seen: during a treatment, never due to it.
 
@@ -57,12 +62,12 @@ def during(row: Mapping[str, Any], contrast_column: str) -> str:
     Returns
     -------
     str
-        Such as ``during mepolizumab (month_4 - baseline)``.
+        Such as ``during mepolizumab (month 4 against baseline)``.
     """
+    followup, baseline = (plain(level) for level in str(row["contrast"]).split(" - ", 1))
     if contrast_column == "visit":
-        return f"during {row['treatment']} ({row['contrast']})"
-    followup, baseline = str(row["contrast"]).split(" - ", 1)
-    return f"with {followup} compared with {baseline} ({row['treatment']})"
+        return f"during {row['treatment']} ({followup} against {baseline})"
+    return f"with {followup} against {baseline} ({row['treatment']})"
 
 
 def finding(row: Mapping[str, Any], contrast_column: str) -> str:
@@ -78,14 +83,46 @@ def finding(row: Mapping[str, Any], contrast_column: str) -> str:
     Returns
     -------
     str
-        Subject, direction, circumstances, effect with interval, pairs, q.
+        Subject, direction, medians, circumstances, effect with interval, pairs, q.
     """
     centre = 1.0 if row["effect_scale"] in ("odds_ratio", "fold_change") else 0.0
     verb = "rose" if row["effect"] > centre else "fell"
-    population = str(row["population"]).replace("_", " ")
-    subject = f"{row['marker']} in {population}" if "marker" in row else population
-    share = f" as a share of {str(row['parent']).replace('_', ' ')}" if "marker" not in row else ""
+    before, after = (format_number(row[f"{when}_median"]) for when in ("baseline", "followup"))
+    if "marker" in row:
+        what = f"{row['marker']} in {plain(row['population'])} {verb} from {before} to {after}"
+    else:
+        unit = {
+            "percent_of_parent": f"% of {plain(row['parent'])}",
+            "cells_per_ul": "cells/µl",
+        }.get(row["readout"], plain(row["readout"]))
+        what = f"{plain(row['population'])} {verb} from {before} to {after} {unit}"
     return (
-        f"{subject} {verb}{share} {during(row, contrast_column)}: {format_effect(row)}, "
+        f"{what} {during(row, contrast_column)}: {format_effect(row)}, "
         f"{row['n_pairs']} pairs, q = {format_p(row['q_value'])}"
+    )
+
+
+def no_finding(row: Mapping[str, Any], contrast_column: str) -> str:
+    """Write, for a primary population without a claim, what is known and what is not.
+
+    Parameters
+    ----------
+    row
+        A row of ``paired_changes.tsv``, tested or not.
+    contrast_column
+        ``visit`` or ``stimulation``.
+
+    Returns
+    -------
+    str
+        Not shown to change, equivalent, or why it could not be tested.
+    """
+    subject = f"{plain(row['population'])} {during(row, contrast_column)}"
+    if row["status"] != "tested":
+        return f"{subject}: not tested; {row['note']}"
+    verdict = "equivalent within × 0.8 to 1.25" if row["equivalent"] else "not shown to change"
+    return (
+        f"{subject}: {verdict}; {format_effect(row)}, {row['n_pairs']} pairs, "
+        f"q = {format_p(row['q_value'])}; a change of × {format_number(row['detectable_fold'])} "
+        "would have been found with 80 % power"
     )

@@ -1,0 +1,95 @@
+"""Copies of the project with a tiny cohort, for tests that run snakemake."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from biocross.simulate.sheets import write_sheets
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "events_per_sample": 3000,
+    "treatments": {
+        "mepolizumab": {"patients": 3},
+        "dupilumab": {"patients": 3},
+    },
+}
+
+
+class Project:
+    """A copy of the project's workflow and configuration with its own results."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("Snakefile", "workflow", "config"):
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / name)
+        shutil.rmtree(folder / "workflow" / "src")
+        (folder / "workflow" / "src").symlink_to(ROOT / "workflow" / "src")
+
+    def snakemake(self, *arguments, cores=2, check=True):
+        """Run snakemake in the copy and return the finished process."""
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder / "workflow" / "src"),
+            "XDG_CACHE_HOME": str(self.folder / ".cache"),
+        }
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, env=environment, check=False
+        )
+        if check and done.returncode != 0:
+            logs = sorted((self.folder / "results" / "logs").rglob("*.log"))
+            tails = "\n".join(f"{log}:\n{log.read_text()[-1500:]}" for log in logs)
+            raise AssertionError(f"{done.stdout[-3000:]}\n{done.stderr[-5000:]}\n{tails[-4000:]}")
+        return done
+
+    def planned_rules(self, *arguments):
+        """Return the rules that a run would execute now, with their number of jobs."""
+        output = self.snakemake("--dry-run", *arguments).stdout
+        if "Nothing to be done" in output:
+            return {}
+        lines = output.split("Job stats:")[1].split("total")[0].splitlines()
+        pairs = (line.split() for line in lines if line[:1].isalpha())
+        return {rule: int(n) for rule, n in pairs if rule not in ("job", "all")}
+
+    def configuration_without_simulation(self):
+        """Return the text of the configuration without its demo section."""
+        text = (self.folder / "config" / "config.yaml").read_text()
+        return re.sub(r"^simulate:\n(?:  .*\n)+", "", text, flags=re.M)
+
+    def table(self, *parts):
+        """Return the bytes of a result."""
+        return self.folder.joinpath("results", *parts).read_bytes()
+
+
+@pytest.fixture
+def fresh_project(tmp_path):
+    return make_tiny(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_project(tmp_path_factory):
+    """A tiny project that was run once; tests that change it must put back what they change."""
+    project = make_tiny(tmp_path_factory.mktemp("project"))
+    project.snakemake()
+    return project
+
+
+def make_tiny(folder):
+    project = Project(folder)
+    config = folder / "config"
+    study = yaml.safe_load((config / "simulation.yaml").read_text())
+    for name, arm in TINY["treatments"].items():
+        study["treatments"][name].update(arm)
+    study["events_per_sample"] = TINY["events_per_sample"]
+    (config / "simulation.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    write_sheets(config / "simulation.yaml", config, seed=1)
+    return project
