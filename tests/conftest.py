@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from small_study import study, write_fcs
 from tiny_project import finished_project, fresh_project
 
-__all__ = ["finished_project", "fresh_project", "test_data"]
+__all__ = ["finished_project", "fresh_project", "study", "test_data", "write_fcs"]
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ rule check_cohort:
         code=code_digest("biocross.cohort.overview"),
         contrast=config["design"]["contrast"],
         levels=config["design"]["levels"],
+        contrasts=config["design"]["contrasts"],
     message:
         "Checking samples, patients and pairs"
     script:
@@ -31,9 +32,7 @@ rule check_cohort:
 rule record_provenance:
     input:
         SHEETS,
-        INPUTS["panel"],
-        INPUTS["populations"],
-        INPUTS["gating"],
+        [INPUTS[name] for name in ("panel", "populations", "gating") if INPUTS[name]],
     output:
         config=OUT / "provenance" / "config.yaml",
         versions=OUT / "provenance" / "versions.tsv",

@@ -19,7 +19,11 @@ OUT = Path(config["results"])
 INPUTS = config["inputs"]
 FLOW_SAMPLES = {sample.sample_id: sample for sample in COHORT.of_modality("flow")}
 FLOW_PATIENTS = COHORT.by_patient("flow")
-SHEETS = [INPUTS[name] for name in ("samples", "patients", "clinical") if INPUTS[name]]
+SHEETS = [
+    INPUTS[name]
+    for name in ("samples", "patients", "clinical", "counts")
+    if INPUTS[name]
+]
 
 
 wildcard_constraints:
@@ -55,3 +59,8 @@ def per_patient(name):
     return [
         OUT / "flow" / "gating" / "patients" / f"{p}.{name}.tsv" for p in FLOW_PATIENTS
     ]
+
+
+def with_files(**inputs):
+    """Return inputs that exist only where the study has files, not just a table of frequencies."""
+    return inputs if FLOW_SAMPLES else {}

@@ -1,14 +1,13 @@
-# REQUIRED INPUTS: the FCS files of samples.tsv, panel.tsv, populations.yaml, gating.yaml,
-#                  results/cohort/samples.tsv.
+# REQUIRED INPUTS: the FCS files of samples.tsv, panel.tsv, populations.yaml, gating.yaml.
 # OUTPUTS: results/flow/transforms.tsv, results/flow/events/{sample}.arrow,
 #          results/flow/quality/ledger.tsv, results/flow/gating/thresholds.tsv,
-#          results/populations/counts.tsv, results/populations/expression.tsv.
+#          results/flow/counts.tsv, results/flow/expression.tsv.
 
 
 rule estimate_transforms:
     input:
         fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
-        panel=INPUTS["panel"],
+        panel=INPUTS["panel"] or [],
     output:
         transforms=OUT / "flow" / "transforms.tsv",
     log:
@@ -32,7 +31,7 @@ rule estimate_transforms:
 rule prepare_flow_sample:
     input:
         fcs=lambda wildcards: fcs_path(FLOW_SAMPLES[wildcards.sample]),
-        panel=INPUTS["panel"],
+        panel=INPUTS["panel"] or [],
         transforms=rules.estimate_transforms.output.transforms,
     output:
         events=OUT / "flow" / "events" / "{sample}.arrow",
@@ -58,9 +57,9 @@ rule prepare_flow_sample:
 rule gate_patient:
     input:
         events=events_of_patient,
-        strategy=INPUTS["gating"],
+        strategy=INPUTS["gating"] or [],
         populations=INPUTS["populations"],
-        panel=INPUTS["panel"],
+        panel=INPUTS["panel"] or [],
     output:
         thresholds=OUT / "flow" / "gating" / "patients" / "{patient}.thresholds.tsv",
         counts=OUT / "flow" / "gating" / "patients" / "{patient}.counts.tsv",
@@ -82,19 +81,13 @@ rule gate_patient:
 
 rule summarise_flow:
     input:
-        samples=rules.check_cohort.output.samples,
-        populations=INPUTS["populations"],
         counts=per_patient("counts"),
         expression=per_patient("expression"),
         thresholds=per_patient("thresholds"),
         ledgers=expand(rules.prepare_flow_sample.output.ledger, sample=FLOW_SAMPLES),
     output:
-        counts=report(
-            OUT / "populations" / "counts.tsv",
-            caption="../report/counts.rst",
-            category="Populations",
-        ),
-        expression=OUT / "populations" / "expression.tsv",
+        counts=OUT / "flow" / "counts.tsv",
+        expression=OUT / "flow" / "expression.tsv",
         thresholds=report(
             OUT / "flow" / "gating" / "thresholds.tsv",
             caption="../report/thresholds.rst",
@@ -115,6 +108,6 @@ rule summarise_flow:
     params:
         code=code_digest("biocross.flow.summary"),
     message:
-        "Gathering the populations of all patients"
+        "Gathering the gates of all patients"
     script:
         "../scripts/summarise_flow.py"

@@ -5,8 +5,9 @@
 rule plot_paired_changes:
     input:
         changes=rules.find_paired_changes.output.changes,
-        counts=rules.summarise_flow.output.counts,
+        counts=rules.gather_populations.output.counts,
         samples=rules.check_cohort.output.samples,
+        pairs=rules.check_cohort.output.pairs,
     output:
         pdf=OUT / "figures" / "paired_changes.pdf",
         svg=report(
@@ -34,13 +35,15 @@ rule plot_paired_changes:
 
 rule write_report:
     input:
+        **with_files(
+            ledger=rules.summarise_flow.output.ledger,
+            thresholds=rules.summarise_flow.output.thresholds,
+        ),
         changes=rules.find_paired_changes.output.changes,
         markers=rules.find_marker_changes.output.changes,
-        counts=rules.summarise_flow.output.counts,
+        counts=rules.gather_populations.output.counts,
         samples=rules.check_cohort.output.samples,
         pairs=rules.check_cohort.output.pairs,
-        ledger=rules.summarise_flow.output.ledger,
-        thresholds=rules.summarise_flow.output.thresholds,
         versions=rules.record_provenance.output.versions,
         config=rules.record_provenance.output.config,
         populations=INPUTS["populations"],

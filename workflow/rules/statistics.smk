@@ -4,8 +4,9 @@
 
 rule find_paired_changes:
     input:
-        counts=rules.summarise_flow.output.counts,
+        counts=rules.gather_populations.output.counts,
         samples=rules.check_cohort.output.samples,
+        pairs=rules.check_cohort.output.pairs,
         populations=INPUTS["populations"],
     output:
         changes=report(
@@ -22,7 +23,6 @@ rule find_paired_changes:
         runtime=20,
     params:
         code=code_digest("biocross.statistics.paired_changes"),
-        levels=config["design"]["levels"],
         confirmatory=[
             config["statistics"]["confirmatory"][part]
             for part in ("modality", "source", "readout")
@@ -36,10 +36,13 @@ rule find_paired_changes:
 
 rule find_marker_changes:
     input:
-        expression=rules.summarise_flow.output.expression,
+        **with_files(
+            panel=INPUTS["panel"],
+            transforms=rules.estimate_transforms.output.transforms,
+        ),
+        expression=rules.gather_populations.output.expression,
         samples=rules.check_cohort.output.samples,
-        panel=INPUTS["panel"],
-        transforms=rules.estimate_transforms.output.transforms,
+        pairs=rules.check_cohort.output.pairs,
     output:
         changes=report(
             OUT / "statistics" / "marker_changes.tsv",
@@ -55,7 +58,6 @@ rule find_marker_changes:
         runtime=20,
     params:
         code=code_digest("biocross.statistics.marker_changes"),
-        levels=config["design"]["levels"],
         min_cells=config["statistics"]["min_cells"],
         seed=config["statistics"]["seed"],
     message:

@@ -5,9 +5,9 @@ with logged(snakemake):
     find_marker_changes(
         expression=snakemake.input.expression,
         samples=snakemake.input.samples,
-        panel=snakemake.input.panel,
-        transforms=snakemake.input.transforms,
-        levels=snakemake.params.levels,
+        pairs=snakemake.input.pairs,
+        panel=snakemake.input.get("panel"),
+        transforms=snakemake.input.get("transforms"),
         min_cells=snakemake.params.min_cells,
         seed=snakemake.params.seed,
         changes_out=snakemake.output.changes,

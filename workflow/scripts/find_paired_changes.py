@@ -5,8 +5,8 @@ with logged(snakemake):
     find_paired_changes(
         counts=snakemake.input.counts,
         samples=snakemake.input.samples,
+        pairs=snakemake.input.pairs,
         populations=snakemake.input.populations,
-        levels=snakemake.params.levels,
         confirmatory=snakemake.params.confirmatory,
         seed=snakemake.params.seed,
         changes_out=snakemake.output.changes,

@@ -6,6 +6,7 @@ with logged(snakemake):
         changes=snakemake.input.changes,
         counts=snakemake.input.counts,
         samples=snakemake.input.samples,
+        pairs=snakemake.input.pairs,
         levels=snakemake.params.levels,
         fdr=snakemake.params.fdr,
         pdf_out=snakemake.output.pdf,

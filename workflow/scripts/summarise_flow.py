@@ -3,8 +3,6 @@ from biocross.workflow import logged
 
 with logged(snakemake):
     summarise_flow(
-        samples=snakemake.input.samples,
-        populations=snakemake.input.populations,
         counts=snakemake.input.counts,
         expression=snakemake.input.expression,
         thresholds=snakemake.input.thresholds,

@@ -15,7 +15,7 @@ from biocross.errors import BiocrossError
 from biocross.report.figures import STYLE, change_panels, draw_panel
 from biocross.statistics.marker_changes import load_marker_changes
 from biocross.statistics.paired_changes import load_changes
-from biocross.statistics.pairs import read_long_table
+from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table
 
 
 class Results:
@@ -59,11 +59,10 @@ class Results:
 
     @cached_property
     def counts(self) -> pd.DataFrame:
-        """Count of every population in every sample, with ``percent`` of its parent."""
-        table = read_long_table(
+        """Count of every population in every sample, and its percentage with 95 % interval."""
+        return read_long_table(
             self.folder / "populations" / "counts.tsv", self.folder / "cohort" / "samples.tsv"
         )
-        return table.assign(percent=100 * table["count"] / table["parent_count"])
 
     @cached_property
     def expression(self) -> pd.DataFrame:
@@ -119,7 +118,9 @@ class Results:
             hint = did_you_mean(population, self.populations)
             raise BiocrossError(f'no population "{population}"{hint}')
         changes = self.changes[self.changes["population"] == population]
-        panels = list(change_panels(changes, self.counts, self.config["design"]["levels"]))
+        levels = self.config["design"]["levels"]
+        sheet = read_pair_sheet(self.folder / "cohort" / "pairs.tsv")
+        panels = list(change_panels(changes, self.counts, sheet, levels))
         with plt.rc_context({**STYLE, "font.size": 8}):
             if axes is None:
                 width = 2.6 * len(panels)
@@ -132,9 +133,7 @@ class Results:
         return axes
 
     def _read(self, *parts: str) -> pd.DataFrame:
-        return pd.read_csv(
-            self.folder.joinpath(*parts), sep="\t", keep_default_na=False, na_values=[""]
-        )
+        return read_table(self.folder.joinpath(*parts))
 
     def __repr__(self) -> str:
         pairs = self.pairs[self.pairs["complete"] == "yes"]

@@ -5,6 +5,7 @@ without paying for pandas.
 """
 
 import csv
+import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,8 +76,9 @@ def write_rows(path: Path | str, columns: Sequence[str], rows: Iterable[Mapping[
 def read_rows(path: Path | str) -> list[dict[str, str]]:
     """Read a tab-separated table as one mapping per row; every value is text.
 
-    A byte-order mark, Windows line ends, and blanks around values are harmless. Blank lines are
-    kept as rows of empty values, so that row numbers stay those of a spreadsheet.
+    A byte-order mark, Windows line ends, blanks around values, and empty columns at the right are
+    harmless. Blank lines are kept as rows of empty values, so that row numbers stay those of a
+    spreadsheet.
 
     Parameters
     ----------
@@ -91,7 +93,8 @@ def read_rows(path: Path | str) -> list[dict[str, str]]:
     Raises
     ------
     TableError
-        The file is missing, empty or not text, or a row has more cells than there are columns.
+        The file is missing, empty or not text, a quotation mark is never closed, or a row has
+        more cells than there are columns.
     """
     path = Path(path)
     try:
@@ -102,10 +105,15 @@ def read_rows(path: Path | str) -> list[dict[str, str]]:
         raise TableError(
             f"{path}: cannot be read as a text table ({error}); export it as tab-separated UTF-8"
         ) from None
-    lines = list(csv.reader(text.splitlines(), delimiter="\t"))
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
+    except csv.Error as error:
+        raise TableError(f"{path}: {error}; is a quotation mark never closed?") from None
     if not lines or not any(cell.strip() for cell in lines[0]):
         raise TableError(f"{path}: is empty; its first line must name the columns")
     columns = [cell.strip() for cell in lines[0]]
+    while not columns[-1]:
+        columns.pop()
     if repeated := {column for column in columns if columns.count(column) > 1}:
         raise TableError(f"{path}: column {sorted(repeated)[0]!r} appears more than once")
     return [_named_cells(path, columns, number, cells) for number, cells in enumerate(lines[1:], 2)]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from biocross.cohort.config import complete_config
-from biocross.cohort.design import Cohort, Sample
+from biocross.cohort.design import Cohort, Sample, parse_contrast
+from biocross.cohort.frequency_table import Frequency, frequency_samples, read_frequencies
 from biocross.cohort.panel import read_panel
 from biocross.cohort.sheets import Problem, SheetRow, did_you_mean, read_sheet
 from biocross.cohort.vocabulary import load_vocabulary
@@ -54,27 +55,76 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     """
     config = complete_config(config)
     inputs, design = config["inputs"], config["design"]
-    samples, problems = read_sheet(Path(inputs["samples"]), "samples")
+    samples, problems = _read_optional(inputs["samples"], "samples")
     patients, patient_problems = read_sheet(Path(inputs["patients"]), "patients")
     clinical, clinical_problems = _read_optional(inputs["clinical"], "clinical")
-    problems += patient_problems + clinical_problems
-    problems += read_panel(Path(inputs["panel"]))[1]
+    frequencies, frequency_problems = _read_frequencies(inputs)
+    problems += patient_problems + clinical_problems + frequency_problems
+    if inputs["panel"]:
+        problems += read_panel(Path(inputs["panel"]))[1]
     problems += _vocabulary_problems(Path(inputs["populations"]))
+    if not inputs["samples"] and not inputs["counts"]:
+        problems.append(Problem("inputs", None, "names neither samples nor counts; give one"))
     if problems:
         return Cohort((), {}, {}, tuple(design["levels"])), problems
-    problems += _sample_problems(inputs["samples"], samples, design)
-    problems += _duplicates(inputs["patients"], patients, ("patient_id",))
-    problems += _link_problems(inputs, samples, patients, clinical)
+    cohort = _cohort(design, samples, patients, clinical, frequencies)
+    problems += _sample_problems(inputs["samples"], samples)
+    problems += _level_problems(inputs, samples, cohort)
+    problems += _duplicates(inputs["patients"], patients, ("patient_id", "visit"))
+    problems += _link_problems(inputs, samples, patients, clinical, frequencies)
+    problems += _contrast_problems(design)
     if "simulate" not in config:
         problems += _missing_files(inputs, samples)
-    cohort = Cohort(
+    return cohort, problems
+
+
+def _cohort(
+    design: Mapping[str, Any],
+    samples: Sequence[SheetRow],
+    patients: Sequence[SheetRow],
+    clinical: Sequence[SheetRow],
+    frequencies: Sequence[Frequency],
+) -> Cohort:
+    per_visit = [row.cells for row in patients if "visit" in row.cells]
+    always = {row.cells["patient_id"]: row.cells for row in patients if "visit" not in row.cells}
+    return Cohort(
         samples=tuple(Sample(**row.cells) for row in samples),
-        patients={row.cells["patient_id"]: row.cells for row in patients},
+        patients={**{cells["patient_id"]: cells for cells in per_visit}, **always},
         clinical={(row.cells["patient_id"], row.cells["visit"]): row.cells for row in clinical},
         levels=tuple(design["levels"]),
         contrast_column=design["contrast"],
+        declared_contrasts=tuple(
+            parse_contrast(text) for text in design["contrasts"] if " - " in text
+        ),
+        treatments_at={(c["patient_id"], c["visit"]): c["treatment"] for c in per_visit},
+        table_samples=frequency_samples(frequencies),
     )
-    return cohort, problems
+
+
+def _read_frequencies(inputs: Mapping[str, Any]) -> tuple[list[Frequency], list[Problem]]:
+    if not inputs["counts"]:
+        return [], []
+    try:
+        vocabulary = load_vocabulary(Path(inputs["populations"]))
+    except ConfigError:
+        return [], []  # reported with the vocabulary itself
+    return read_frequencies(Path(inputs["counts"]), vocabulary)
+
+
+def _contrast_problems(design: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    for text in design["contrasts"]:
+        try:
+            contrast = parse_contrast(text)
+        except ConfigError as error:
+            problems.append(Problem("design.contrasts", None, str(error)))
+            continue
+        for level in contrast:
+            if level not in design["levels"]:
+                hint = did_you_mean(level, design["levels"])
+                message = f'"{level}" of the contrast "{text}" is not in design.levels{hint}'
+                problems.append(Problem("design.contrasts", None, message))
+    return problems
 
 
 def _read_optional(path: str | None, schema: str) -> tuple[list[SheetRow], list[Problem]]:
@@ -105,21 +155,30 @@ def _duplicates(file: str, rows: Sequence[SheetRow], keys: tuple[str, ...]) -> l
     return problems
 
 
-def _sample_problems(
-    file: str, rows: Sequence[SheetRow], design: Mapping[str, Any]
-) -> list[Problem]:
+def _sample_problems(file: str, rows: Sequence[SheetRow]) -> list[Problem]:
     problems = _duplicates(file, rows, ("sample_id",))
-    problems += _duplicates(file, rows, ("patient_id", "visit", "stimulation", "modality"))
-    column, levels = design["contrast"], design["levels"]
-    for row in rows:
+    return problems + _duplicates(file, rows, ("patient_id", "visit", "stimulation", "modality"))
+
+
+def _level_problems(
+    inputs: Mapping[str, Any], samples: Sequence[SheetRow], cohort: Cohort
+) -> list[Problem]:
+    column, levels = cohort.contrast_column, cohort.levels
+    problems = []
+    for row in samples:
         level = row.cells.get(column)
         if level is None:
             message = f'"{column}" is empty, but the design compares its values'
-            problems.append(Problem(file, row.number, message))
+            problems.append(Problem(inputs["samples"], row.number, message))
         elif level not in levels:
             message = f'{column} "{level}" is not in design.levels{did_you_mean(level, levels)}'
-            problems.append(Problem(file, row.number, message))
-    present = {row.cells.get(column) for row in rows}
+            problems.append(Problem(inputs["samples"], row.number, message))
+    in_table = {cohort.level(sample) for sample in cohort.table_samples}
+    for level in sorted(in_table - set(levels)):
+        message = f'{column} "{level}" is not in design.levels{did_you_mean(level, levels)}'
+        problems.append(Problem(inputs["counts"], None, message))
+    present = in_table | {row.cells.get(column) for row in samples}
+    file = inputs["samples"] or inputs["counts"]
     for level in levels:
         if level not in present:
             message = f'no sample has the {column} "{level}" that design.levels names'
@@ -132,20 +191,31 @@ def _link_problems(
     samples: Sequence[SheetRow],
     patients: Sequence[SheetRow],
     clinical: Sequence[SheetRow],
+    frequencies: Sequence[Frequency],
 ) -> list[Problem]:
     known = {row.cells["patient_id"] for row in patients}
-    measured = {row.cells["patient_id"] for row in samples}
-    problems = []
-    for file, rows in ((inputs["samples"], samples), (inputs["clinical"], clinical)):
-        for row in rows:
-            if (patient := row.cells["patient_id"]) not in known:
-                hint = did_you_mean(patient, known)
-                message = f'patient "{patient}" is not in {inputs["patients"]}{hint}'
-                problems.append(Problem(file, row.number, message))
+    in_table = dict.fromkeys(frequency.sample.patient_id for frequency in frequencies)
+    measured = {row.cells["patient_id"] for row in samples} | set(in_table)
+    named: list[tuple[str, int | None, str]] = [
+        (inputs[sheet], row.number, row.cells["patient_id"])
+        for sheet, rows in (("samples", samples), ("clinical", clinical))
+        for row in rows
+    ]
+    named += [(inputs["counts"], None, patient) for patient in in_table]
+    problems = [
+        Problem(
+            file,
+            number,
+            f'patient "{patient}" is not in {inputs["patients"]}{did_you_mean(patient, known)}',
+        )
+        for file, number, patient in named
+        if patient not in known
+    ]
+    where = " or ".join(inputs[name] for name in ("samples", "counts") if inputs[name])
     for row in patients:
         if (patient := row.cells["patient_id"]) not in measured:
             message = (
-                f'patient "{patient}" has no sample in {inputs["samples"]}; '
+                f'patient "{patient}" has no sample in {where}; '
                 "add the samples or remove the patient"
             )
             problems.append(Problem(inputs["patients"], row.number, message))

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from biocross.errors import ConfigError
 
 
 class Sample(NamedTuple):
@@ -14,9 +15,9 @@ class Sample(NamedTuple):
     patient_id: str
     visit: str
     modality: str
-    path: str
-    batch: str
-    tissue: str
+    path: str = ""
+    batch: str = ""
+    tissue: str = ""
     stimulation: str = ""
 
 
@@ -41,12 +42,18 @@ class Cohort:
         In sheet order.
     patients
         Covariates, `treatment` among them, by patient.
+    treatments_at
+        Treatment by patient and visit, where the sheet gives it per visit.
     clinical
         Numeric measurements by patient and visit.
     levels
         Values of the contrasted column in order, the baseline first.
     contrast_column
         ``visit`` or ``stimulation``.
+    declared_contrasts
+        Pairs of levels that the config names; empty for every later level against the first.
+    table_samples
+        What was measured elsewhere and comes as a table of frequencies.
     """
 
     samples: tuple[Sample, ...]
@@ -54,24 +61,33 @@ class Cohort:
     clinical: Mapping[tuple[str, str], Mapping[str, Any]]
     levels: tuple[str, ...]
     contrast_column: str = "visit"
+    declared_contrasts: tuple[Contrast, ...] = ()
+    treatments_at: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    table_samples: tuple[Sample, ...] = ()
 
     def level(self, sample: Sample) -> str:
         """Return the level of the contrast at which a sample was taken."""
         return str(getattr(sample, self.contrast_column))
 
-    def treatment(self, patient_id: str) -> str:
-        """Return what a patient was given."""
-        return str(self.patients[patient_id]["treatment"])
-
-    @cached_property
-    def treatments(self) -> tuple[str, ...]:
-        """Every treatment, in alphabetical order."""
-        return tuple(sorted({str(entry["treatment"]) for entry in self.patients.values()}))
-
-    @cached_property
+    @property
     def contrasts(self) -> tuple[Contrast, ...]:
-        """Every later level against the first."""
-        return tuple(Contrast(level, self.levels[0]) for level in self.levels[1:])
+        """Pairs of levels that are compared: declared, or every later level against the first."""
+        default = tuple(Contrast(level, self.levels[0]) for level in self.levels[1:])
+        return self.declared_contrasts or default
+
+    def treatment(self, patient_id: str, visit: str | None = None) -> str:
+        """Return what a patient was given, at a visit where the sheet says it per visit."""
+        at_visit = self.treatments_at.get((patient_id, visit or ""))
+        return at_visit or str(self.patients[patient_id]["treatment"])
+
+    def treatment_of(self, sample: Sample) -> str:
+        """Return what the patient was given when a sample was taken."""
+        return self.treatment(sample.patient_id, sample.visit)
+
+    def contrast_treatment(self, patient_id: str, contrast: Contrast) -> str:
+        """Return the treatment that a contrast is about: the one given at the later visit."""
+        visit = contrast.followup if self.contrast_column == "visit" else None
+        return self.treatment(patient_id, visit)
 
     def of_modality(self, modality: str) -> tuple[Sample, ...]:
         """Return the samples of one modality, in sheet order."""
@@ -104,9 +120,34 @@ class Cohort:
         Returns
         -------
         dict
-            By unit, the sample at each level it was measured at.
+            By unit, the sample at each level it was measured at, in files or tables.
         """
         sets: dict[str, dict[str, Sample]] = defaultdict(dict)
-        for sample in self.of_modality(modality):
-            sets[self.unit(sample)][self.level(sample)] = sample
+        for sample in (*self.samples, *self.table_samples):
+            if sample.modality == modality:
+                sets[self.unit(sample)].setdefault(self.level(sample), sample)
         return dict(sorted(sets.items()))
+
+
+def parse_contrast(text: str) -> Contrast:
+    """Parse ``month_4 - baseline``.
+
+    Parameters
+    ----------
+    text
+        Two levels with `` - `` between them.
+
+    Returns
+    -------
+    Contrast
+        The later level and the one it is compared with.
+
+    Raises
+    ------
+    ConfigError
+        The text is not of that form.
+    """
+    followup, separator, baseline = text.partition(" - ")
+    if not separator or not followup.strip() or not baseline.strip():
+        raise ConfigError(f'the contrast "{text}" must read like "month_4 - baseline"')
+    return Contrast(followup.strip(), baseline.strip())

@@ -12,7 +12,10 @@ SAMPLE_COLUMNS = (
     *("sample_id", "patient_id", "visit", "modality", "batch", "tissue", "stimulation"),
     *("treatment", "unit", "level"),
 )
-PAIR_COLUMNS = ("modality", "treatment", "contrast", "unit", "patient_id", "complete", "missing")
+PAIR_COLUMNS = (
+    *("modality", "treatment", "contrast", "followup", "baseline", "unit", "patient_id"),
+    *("complete", "missing"),
+)
 
 
 def check_cohort(config: Mapping[str, Any], samples_out: Path | str, pairs_out: Path | str) -> None:
@@ -39,7 +42,7 @@ def check_cohort(config: Mapping[str, Any], samples_out: Path | str, pairs_out: 
     write_rows(
         samples_out,
         (*SAMPLE_COLUMNS, *extra),
-        (_sample_row(cohort, sample, extra) for sample in cohort.samples),
+        (_sample_row(cohort, sample, extra) for sample in (*cohort.samples, *cohort.table_samples)),
     )
     write_rows(pairs_out, PAIR_COLUMNS, _pair_rows(cohort))
 
@@ -48,7 +51,7 @@ def _sample_row(cohort: Cohort, sample: Sample, extra: list[str]) -> dict[str, A
     clinical = cohort.clinical.get((sample.patient_id, sample.visit), {})
     return {
         **{key: value for key, value in sample._asdict().items() if key in SAMPLE_COLUMNS},
-        "treatment": cohort.treatment(sample.patient_id),
+        "treatment": cohort.treatment_of(sample),
         "unit": cohort.unit(sample),
         "level": cohort.level(sample),
         **{key: clinical.get(key) for key in extra},
@@ -57,7 +60,7 @@ def _sample_row(cohort: Cohort, sample: Sample, extra: list[str]) -> dict[str, A
 
 def _pair_rows(cohort: Cohort) -> list[dict[str, Any]]:
     rows = []
-    for modality in sorted({sample.modality for sample in cohort.samples}):
+    for modality in sorted({s.modality for s in (*cohort.samples, *cohort.table_samples)}):
         for contrast in cohort.contrasts:
             for unit, at_level in cohort.units(modality).items():
                 missing = [level for level in contrast if level not in at_level]
@@ -65,8 +68,10 @@ def _pair_rows(cohort: Cohort) -> list[dict[str, Any]]:
                 rows.append(
                     {
                         "modality": modality,
-                        "treatment": cohort.treatment(patient),
+                        "treatment": cohort.contrast_treatment(patient, contrast),
                         "contrast": str(contrast),
+                        "followup": contrast.followup,
+                        "baseline": contrast.baseline,
                         "unit": unit,
                         "patient_id": patient,
                         "complete": not missing,

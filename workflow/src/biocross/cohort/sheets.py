@@ -1,6 +1,7 @@
 """Sheets and their schemas: read, checked cell by cell, with every problem named."""
 
 import difflib
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -48,11 +49,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     Returns
     -------
     str
-        ``; did you mean "P7"?``, or ``; known are: ...`` where nothing is near.
+        ``; did you mean "P7"?``, or ``; known are: ...`` where nothing is near; empty where
+        nothing is known.
     """
     known = sorted(set(known))
+    if not known:
+        return ""
     folded = {candidate.casefold(): candidate for candidate in known}
-    if near := difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6):
+    if near := difflib.get_close_matches(str(word).casefold(), folded, n=1, cutoff=0.6):
         return f'; did you mean "{folded[near[0]]}"?'
     return f"; known are: {', '.join(known[:12])}" + (" ..." if len(known) > 12 else "")
 
@@ -91,12 +95,14 @@ def load_yaml(path: Path) -> Any:
     Raises
     ------
     ConfigError
-        The file is missing or is not YAML.
+        The file is missing, is not text, or is not YAML.
     """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error})") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
 
@@ -123,7 +129,7 @@ def schema_problems(
     errors = sorted(
         _validator_class()(schema).iter_errors(value), key=lambda e: list(map(str, e.path))
     )
-    return [Problem(file, row, _worded(error)) for error in errors]
+    return list(dict.fromkeys(Problem(file, row, _worded(error)) for error in errors))
 
 
 @cache
@@ -174,8 +180,14 @@ def read_sheet(path: Path, schema_name: str) -> tuple[list[SheetRow], list[Probl
     ]
     if not rows:
         return [], [Problem(str(path), None, "has no rows below its column names")]
+    if len(raw[0]) == 1 and any(separator in next(iter(raw[0])) for separator in ",;"):
+        message = "its cells are not separated by tabs; export it as tab-separated text"
+        return [], [Problem(str(path), 1, message)]
     problems = _unknown_columns(path, raw[0], schema)
-    known = {**schema, "additionalProperties": True} if problems else schema
+    known = {**schema, "additionalProperties": True} if problems else dict(schema)
+    missing = [column for column in schema["required"] if column not in raw[0]]
+    known["required"] = [column for column in schema["required"] if column not in missing]
+    problems += [Problem(str(path), 1, f'column "{column}" is missing') for column in missing]
     for row in rows:
         problems += schema_problems(str(path), row.number, row.cells, known)
     return rows, problems
@@ -206,6 +218,8 @@ def _typed(value: str, schema: Mapping[str, Any], key: str) -> Any:
         number = float(value)
     except ValueError:
         return value
+    if not math.isfinite(number):
+        return value
     return int(number) if "integer" in types and number.is_integer() else number
 
 
@@ -224,10 +238,15 @@ def _worded(error: Any) -> str:
     if error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         inside = f' in "{where}"' if where else ""
-        return f'"{missing[0]}" is missing{inside}; please fill it in'
+        names = ", ".join(f'"{key}"' for key in missing)
+        if len(missing) > 1:
+            return f"{names} are missing{inside}; please fill them in"
+        return f"{names} is missing{inside}; please fill it in"
     if error.validator == "enum":
         choices = [str(choice) for choice in error.validator_value]
         return f'{subject} is "{error.instance}"{did_you_mean(str(error.instance), choices)}'
     if error.validator == "type":
+        if error.validator_value == "number":
+            return f'{subject} is "{error.instance}", but must be a number, or empty if unknown'
         return f'{subject} is "{error.instance}", but must be of type {error.validator_value}'
     return f"{subject}: {error.message}"

@@ -45,5 +45,6 @@ def compensate(
         raise FcsError("the spillover matrix is singular: two fluorochromes spill alike")
     inverse = np.linalg.inv(spillover.matrix).astype(np.float32)
     compensated = events.copy()
-    compensated[:, columns] = events[:, columns] @ inverse
+    with np.errstate(invalid="ignore"):  # infinite values become missing, and are flagged later
+        compensated[:, columns] = events[:, columns] @ inverse
     return compensated

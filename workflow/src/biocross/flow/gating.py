@@ -18,7 +18,7 @@ THRESHOLD_COLUMNS = (
     *("source", "value", "depth", "n_events"),
 )
 COUNT_COLUMNS = ("sample_id", "population", "parent", "count", "parent_count")
-EXPRESSION_COLUMNS = ("sample_id", "population", "marker", "value", "sd", "n_cells")
+EXPRESSION_COLUMNS = ("sample_id", "population", "marker", "value", "sd", "n_cells", "n_positive")
 MAX_EVENTS_PER_SAMPLE = 50_000
 
 Indices = NDArray[np.intp]
@@ -64,6 +64,11 @@ class Gating:
         if (name, population) not in self.thresholds:
             self.thresholds[name, population] = self._estimate(rule, population)
         return self.thresholds[name, population][0].value
+
+    def own_border(self, marker: str) -> float | None:
+        """Return the border that the strategy gives for a marker by its own name, if any."""
+        rule = self.strategy.thresholds.get(marker)
+        return None if rule is None else self.threshold(marker, ROOT)
 
     def _estimate(self, rule: ThresholdRule, population: str) -> tuple[Threshold, int]:
         if rule.value is not None and rule.method == "fixed":
@@ -144,7 +149,7 @@ def gate_patient(
     markers = [channel.marker for channel in channels if channel.kind in ("lineage", "state")]
     order = [name for name in vocabulary if name in rules.gates]
     counts = [row for gating in gatings for row in _count(gating, order, vocabulary)]
-    expression = [row for gating in gatings for row in _express(gating, order, markers)]
+    expression = [row for gating in gatings for row in _express(gating, order, vocabulary, markers)]
     thresholds = [row for gating in gatings for row in _threshold_rows(gating)]
     write_rows(thresholds_out, THRESHOLD_COLUMNS, thresholds)
     write_rows(counts_out, COUNT_COLUMNS, counts)
@@ -157,7 +162,7 @@ def _count(
     for position, sample in enumerate(gating.samples):
         for name in order:
             parent = counted_parent(name, vocabulary, order)
-            measured = sample.meta["tissue"] not in vocabulary[name].not_measured_in
+            measured = _is_measured(sample, name, vocabulary)
             yield {
                 "sample_id": sample.meta["sample_id"],
                 "population": name,
@@ -167,16 +172,21 @@ def _count(
             }
 
 
+def _is_measured(sample: Events, name: str, vocabulary: Vocabulary) -> bool:
+    return sample.meta["tissue"] not in vocabulary[name].not_measured_in
+
+
 def _express(
-    gating: Gating, order: Sequence[str], markers: Sequence[str]
+    gating: Gating, order: Sequence[str], vocabulary: Vocabulary, markers: Sequence[str]
 ) -> Iterator[dict[str, object]]:
     for position, sample in enumerate(gating.samples):
         for name in order:
             cells = gating.members(name)[position]
-            if cells.size == 0:
+            if cells.size == 0 or not _is_measured(sample, name, vocabulary):
                 continue
             for marker in markers:
                 values = sample.values[marker][cells].astype(np.float64)
+                border = gating.own_border(marker)
                 yield {
                     "sample_id": sample.meta["sample_id"],
                     "population": name,
@@ -184,6 +194,7 @@ def _express(
                     "value": float(np.median(values)),
                     "sd": float(values.std(ddof=1)) if values.size > 1 else float("nan"),
                     "n_cells": int(cells.size),
+                    "n_positive": None if border is None else int((values > border).sum()),
                 }
 
 

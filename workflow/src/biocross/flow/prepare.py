@@ -222,13 +222,12 @@ def _flag_events(
     signals: Signals, sample_id: str
 ) -> tuple[NDArray[np.uint8], list[dict[str, object]]]:
     """Number every event by the first step that flagged it; 0 is a pass."""
-    raw = signals.raw
-    size = next(iter(raw.values())).size
+    size = next(iter(signals.raw.values())).size
     quality = np.zeros(size, dtype=np.uint8)
     ledger = []
     for number, step in enumerate(FLAG_STEPS, 1):
         passing = np.flatnonzero(quality == 0)
-        flagged, note = _flag_step(step, raw, passing)
+        flagged, note = _flag_step(step, signals, passing)
         quality[passing[flagged]] = number
         ledger.append(
             {
@@ -244,10 +243,13 @@ def _flag_events(
 
 
 def _flag_step(
-    step: str, raw: Mapping[str, NDArray[np.float32]], passing: NDArray[np.intp]
+    step: str, signals: Signals, passing: NDArray[np.intp]
 ) -> tuple[NDArray[np.bool_], str]:
+    raw = signals.raw
     if step == "nonfinite":
-        return flag_nonfinite(np.column_stack([column[passing] for column in raw.values()])), ""
+        # Compensated, because a value missing in a detector outside the panel spills into all.
+        columns = [column[passing] for column in signals.compensated.values()]
+        return flag_nonfinite(np.column_stack(columns)), ""
     needed = {"margin": ("FSC-A",), "doublet": ("FSC-A", "FSC-H")}[step]
     if missing := [name for name in needed if name not in raw]:
         return np.zeros(passing.size, dtype=bool), f"not_possible: no {missing[0]} in the panel"

@@ -92,15 +92,17 @@ def load_strategy(path: Path, vocabulary: Vocabulary, markers: set[str]) -> Stra
     problems = [str(p) for p in schema_problems(str(path), None, raw, load_schema("gating"))]
     if problems:
         raise GatingError("\n".join(problems))
-    try:
-        gates = {name: _gate(name, entry or {}, vocabulary) for name, entry in raw["gates"].items()}
-    except GatingError as error:
-        raise GatingError(f"{path}: {error}") from None
+    gates = {}
+    for name, entry in raw["gates"].items():
+        try:
+            gates[name] = _gate(name, entry, vocabulary)
+        except GatingError as error:
+            problems.append(str(error))
     thresholds = {
         name: _threshold(name, entry) for name, entry in raw.get("thresholds", {}).items()
     }
     strategy = Strategy(raw.get("scope", "patient"), thresholds, gates)
-    problems = _name_problems(strategy, markers) or _circle_problems(strategy)
+    problems = problems or _name_problems(strategy, markers) or _circle_problems(strategy)
     if problems:
         raise GatingError("\n".join(f"{path}: {problem}" for problem in problems))
     return strategy
@@ -111,6 +113,8 @@ def _gate(name: str, entry: Mapping[str, Any], vocabulary: Vocabulary) -> Gate:
         raise GatingError(
             f'gate "{name}" is no population of the vocabulary{did_you_mean(name, vocabulary)}'
         )
+    if "phenotype" in entry and "any_of" in entry:
+        raise GatingError(f'gate "{name}" has a phenotype and any_of; keep one of them')
     return Gate(
         population=name,
         under=entry.get("under") or vocabulary[name].gated_under or ROOT,
@@ -151,6 +155,8 @@ def _name_problems(strategy: Strategy, markers: set[str]) -> list[str]:
             )
         if rule.method == "fixed" and rule.value is None:
             problems.append(f'threshold "{rule.name}": method fixed needs a value')
+        if rule.between and rule.between[0] >= rule.between[1]:
+            problems.append(f'threshold "{rule.name}": between must rise, as in [0.4, 0.6]')
         if rule.estimate_on not in (None, ROOT, *gates):
             hint = did_you_mean(str(rule.estimate_on), gates)
             problems.append(

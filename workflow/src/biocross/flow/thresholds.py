@@ -102,7 +102,9 @@ def _smooth(
     low, high = np.percentile(values, [0.05, 99.95])
     iqr = float(np.subtract(*np.percentile(values, [75, 25])))
     spread = min(float(values.std()), iqr / 1.34) if iqr > 0 else float(values.std())
-    bandwidth = max(0.9 * spread * values.size**-0.2, (high - low) / 200, 1e-9)
+    # Equal values have no spread: the last term keeps the grid wider than rounding.
+    rounding = 1e-7 * max(1.0, abs(low), abs(high))
+    bandwidth = max(0.9 * spread * values.size**-0.2, (high - low) / 200, rounding)
     edges = np.linspace(low - 3 * bandwidth, high + 3 * bandwidth, GRID_SIZE + 1)
     step = edges[1] - edges[0]
     counts, _ = np.histogram(values, edges)

@@ -88,7 +88,7 @@ def negative_reference(values: NDArray[np.float32]) -> float:
     float
         The 5th percentile of the negative values; NaN where there are fewer than 50.
     """
-    negatives = values[values < 0]
+    negatives = values[(values < 0) & np.isfinite(values)]
     if negatives.size < MIN_NEGATIVES:
         return float("nan")
     return float(np.percentile(negatives, 5))

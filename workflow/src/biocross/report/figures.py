@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from biocross.report.words import format_effect, format_p, plain
 from biocross.statistics.paired_changes import load_changes
-from biocross.statistics.pairs import read_long_table
+from biocross.statistics.pairs import read_long_table, read_pair_sheet
 from biocross.tables import written_whole
 
 # Okabe & Ito's palette, distinct for colour-blind readers.
@@ -55,6 +55,7 @@ def plot_paired_changes(
     changes: Path | str,
     counts: Path | str,
     samples: Path | str,
+    pairs: Path | str,
     levels: Sequence[str],
     fdr: float,
     pdf_out: Path | str,
@@ -65,8 +66,10 @@ def plot_paired_changes(
 
     Parameters
     ----------
-    changes, counts, samples
-        ``paired_changes.tsv``, ``counts.tsv`` and ``results/cohort/samples.tsv``.
+    changes, counts
+        ``paired_changes.tsv`` and ``counts.tsv``.
+    samples, pairs
+        ``results/cohort/samples.tsv`` and ``results/cohort/pairs.tsv``.
     levels
         Levels of the contrast in order.
     fdr
@@ -74,7 +77,8 @@ def plot_paired_changes(
     pdf_out, svg_out, png_out
         The same figure in three formats.
     """
-    panels = list(change_panels(load_changes(changes), read_long_table(counts, samples), levels))
+    table, pair_sheet = read_long_table(counts, samples), read_pair_sheet(pairs)
+    panels = list(change_panels(load_changes(changes), table, pair_sheet, levels))
     treatments = sorted({panel.treatment for panel in panels})
     populations = list(dict.fromkeys(panel.population for panel in panels))
     width, height = PANEL_SIZE
@@ -114,7 +118,7 @@ def save_figure(figure: Figure, *paths: Path | str) -> None:
 
 
 def change_panels(
-    changes: pd.DataFrame, table: pd.DataFrame, levels: Sequence[str]
+    changes: pd.DataFrame, table: pd.DataFrame, pair_sheet: pd.DataFrame, levels: Sequence[str]
 ) -> Iterator[Panel]:
     """Gather what every paired plot shows.
 
@@ -124,6 +128,8 @@ def change_panels(
         Of `load_changes`.
     table
         Counts of `read_long_table`.
+    pair_sheet
+        Of `read_pair_sheet`.
     levels
         Levels of the contrast in order.
 
@@ -132,15 +138,16 @@ def change_panels(
     Panel
         One per population and treatment, in the order of the table of changes.
     """
-    table = table.assign(percent=100 * table["count"] / table["parent_count"])
+    units_of = pair_sheet.groupby("treatment")["unit"].unique()
     percent = changes[changes["readout"] == "percent_of_parent"]
-    keys = ["modality", "source", "population", "parent", "treatment"]
-    groups = dict(list(table.fillna({"parent": ""}).groupby(keys, sort=False)))
-    for key, rows in percent.fillna({"parent": ""}).groupby(keys, sort=False):
-        wide = groups[key].pivot_table(
+    keys = ["modality", "source", "population", "parent"]
+    of_population = dict(list(table.groupby(keys, sort=False)))
+    for key, rows in percent.groupby([*keys, "treatment"], sort=False):
+        population, parent, treatment = (str(part) for part in key[2:])
+        measured = of_population[key[:4]]
+        wide = measured[measured["unit"].isin(units_of[treatment])].pivot_table(
             index="unit", columns="level", values="percent", dropna=False
         )
-        population, parent, treatment = (str(part) for part in key[2:])
         yield Panel(treatment, population, parent, wide.reindex(columns=list(levels)), rows)
 
 

@@ -25,7 +25,7 @@ from biocross.report.words import (
 )
 from biocross.statistics.marker_changes import load_marker_changes
 from biocross.statistics.paired_changes import CONFIRMATORY, load_changes
-from biocross.statistics.pairs import read_long_table
+from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table
 from biocross.tables import written_whole
 
 TEMPLATE = "report_template.html"
@@ -50,8 +50,8 @@ def write_report(
     counts: Path | str,
     samples: Path | str,
     pairs: Path | str,
-    ledger: Path | str,
-    thresholds: Path | str,
+    ledger: Path | str | None,
+    thresholds: Path | str | None,
     versions: Path | str,
     config: Path | str,
     populations: Path | str,
@@ -66,7 +66,7 @@ def write_report(
     counts, samples, pairs
         ``counts.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of ``results/cohort``.
     ledger, thresholds
-        What was set aside, and where the borders lie.
+        What was set aside, and where the borders lie; None without files.
     versions, config
         Of ``results/provenance``.
     populations
@@ -77,21 +77,23 @@ def write_report(
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     design, fdr = settings["design"], settings["statistics"]["fdr"]
     table, marker_table = load_changes(changes), load_marker_changes(markers)
-    versions_by_name = dict(_read(versions)[["name", "version"]].to_numpy().tolist())
-    panels = change_panels(table, read_long_table(counts, samples), design["levels"])
+    versions_by_name = dict(read_table(versions)[["name", "version"]].to_numpy().tolist())
+    panels = change_panels(
+        table, read_long_table(counts, samples), read_pair_sheet(pairs), design["levels"]
+    )
     context = {
         "title": settings["report"]["title"],
         "design": design,
         "fdr": fdr,
         "answer": answer(table, fdr, design["contrast"]),
         "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
-        "cohort": cohort_rows(_read(pairs)),
+        "cohort": cohort_rows(read_table(pairs)),
         "plots": [draw_plot(panel, fdr) for panel in panels],
         "changes": [_change_cells(row) for row in records(table)],
         "markers": [_marker_cells(row) for row in records(marker_table)],
         "untested": untested(table),
-        "ledger": ledger_rows(_read(ledger)),
-        "thresholds": threshold_rows(_read(thresholds)),
+        "ledger": ledger_rows(read_table(ledger)) if ledger else [],
+        "thresholds": threshold_rows(read_table(thresholds)) if thresholds else [],
         "notes": _notes(Path(populations), table),
         "methods": methods_paragraphs(settings, versions_by_name),
         "references": REFERENCES,
@@ -301,7 +303,3 @@ def _notes(populations: Path, table: pd.DataFrame) -> list[tuple[str, str]]:
         for name in shown
         if name in vocabulary and vocabulary[name].note
     ]
-
-
-def _read(path: Path | str) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])

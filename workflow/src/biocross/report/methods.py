@@ -31,9 +31,9 @@ def methods_paragraphs(config: Mapping[str, Any], versions: Mapping[str, str]) -
     list of str
         One paragraph each on cytometry, gating, frequencies, markers, multiplicity.
     """
+    measured = [_cytometry(config["flow"], versions), _gating()]
     return [
-        _cytometry(config["flow"], versions),
-        _gating(),
+        *(measured if config["inputs"]["samples"] else [_imported()]),
         _frequencies(config["design"]),
         _markers(config["statistics"]),
         _multiplicity(config["statistics"]),
@@ -67,6 +67,10 @@ def _cytometry(flow: Mapping[str, Any], versions: Mapping[str, str]) -> str:
         f"FCS files were read with FlowIO {versions['flowio']} in biocross {versions['biocross']}. "
         f"{compensated} Signal channels were transformed by {scale}.{scatter}"
     )
+
+
+def _imported() -> str:
+    return "Frequencies were counted elsewhere and read from a table."
 
 
 def _gating() -> str:

@@ -14,7 +14,13 @@ from biocross.flow.transforms import Transform
 from biocross.statistics.battery import Battery, beside
 from biocross.statistics.moderation import MIN_PAIRS, PairedTest
 from biocross.statistics.multiplicity import benjamini_hochberg
-from biocross.statistics.pairs import PairTable, pair_tables, read_long_table
+from biocross.statistics.pairs import (
+    PairTable,
+    pair_tables,
+    read_long_table,
+    read_pair_sheet,
+    read_table,
+)
 from biocross.statistics.weighted import median_variance, precision_weighted_paired_t
 from biocross.tables import write_rows
 
@@ -32,9 +38,9 @@ MARKER_CHANGE_COLUMNS = (
 def find_marker_changes(
     expression: Path | str,
     samples: Path | str,
-    panel: Path | str,
-    transforms: Path | str,
-    levels: Sequence[str],
+    pairs: Path | str,
+    panel: Path | str | None,
+    transforms: Path | str | None,
     min_cells: int,
     seed: int,
     changes_out: Path | str,
@@ -45,15 +51,13 @@ def find_marker_changes(
     ----------
     expression
         ``results/populations/expression.tsv``.
-    samples
-        ``results/cohort/samples.tsv``.
+    samples, pairs
+        ``results/cohort/samples.tsv`` and ``results/cohort/pairs.tsv``.
     panel
         ``panel.tsv``; markers of kind ``state`` are tested, because those that gate a population
-        cannot be tested within it.
+        cannot be tested within it. None where there are no files.
     transforms
         ``results/flow/transforms.tsv``, which names the scale of each marker.
-    levels
-        Levels of the contrast, the baseline first.
     min_cells
         Cells a population must have at both visits of a pair.
     seed
@@ -61,16 +65,21 @@ def find_marker_changes(
     changes_out
         One row per modality, source, treatment, contrast, population and marker.
     """
-    state = [channel.marker for channel in load_panel(Path(panel)) if channel.kind == "state"]
-    scales = {name: _scale(transform) for name, transform in load_transforms(transforms).items()}
+    channels = load_panel(Path(panel)) if panel else []
+    state = [channel.marker for channel in channels if channel.kind == "state"]
+    chosen = load_transforms(transforms) if transforms else {}
+    scales = {name: _scale(transform) for name, transform in chosen.items()}
     table = read_long_table(expression, samples)
     table = table[table["marker"].isin(state)]
     rows = [
         row
-        for pairs in pair_tables(
-            table, levels, ("population", "parent", "marker"), ("value", "sd", "n_cells")
+        for found in pair_tables(
+            table,
+            read_pair_sheet(pairs),
+            ("population", "parent", "marker"),
+            ("value", "sd", "n_cells"),
         )
-        for row in _change_rows(pairs, scales, min_cells, seed)
+        for row in _change_rows(found, scales, min_cells, seed)
     ]
     _assign_families(rows)
     write_rows(changes_out, MARKER_CHANGE_COLUMNS, rows)
@@ -114,15 +123,12 @@ def _row(
     column: int,
     min_cells: int,
 ) -> dict[str, Any]:
-    question, test = pairs.question, battery.primary
+    test = battery.primary
     keys = {name: str(pairs.keys[name].iloc[column]) for name in pairs.keys.columns}
     tested = bool(np.isfinite(test.p[column]))
     status, note = _judge(pairs, complete, tested, min_cells)
     row: dict[str, Any] = {
-        "modality": question.modality,
-        "source": question.source,
-        "treatment": question.treatment,
-        "contrast": question.contrast,
+        **pairs.question.columns(),
         **keys,
         "readout": "median",
         "n_pairs": int(complete.sum()),
@@ -188,4 +194,4 @@ def _assign_families(rows: Sequence[dict[str, Any]]) -> None:
 
 def load_marker_changes(path: Path | str) -> pd.DataFrame:
     """Read ``marker_changes.tsv``."""
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+    return read_table(path)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,15 @@ from biocross.cohort.vocabulary import load_vocabulary
 from biocross.statistics.battery import ALPHA, Battery, run_battery
 from biocross.statistics.moderation import MIN_PAIRS
 from biocross.statistics.multiplicity import benjamini_hochberg
-from biocross.statistics.pairs import PairTable, pair_tables, read_long_table
+from biocross.statistics.pairs import (
+    PairTable,
+    pair_tables,
+    read_long_table,
+    read_pair_sheet,
+    read_table,
+)
 from biocross.statistics.power import detectable_fold
-from biocross.statistics.scale import equal_depth_logit
+from biocross.statistics.readouts import VALUE_COLUMNS, Readout, readouts
 from biocross.tables import write_rows
 
 FloatArray = NDArray[np.float64]
@@ -27,46 +33,22 @@ CHANGE_COLUMNS = (
     *("signflip_p", "signflip_fwer_p", "hodges_lehmann", "rank_biserial", "detectable_fold"),
     *("detectable_fold_family", "equivalent", "agreement", "status", "note"),
 )
+NOT_MEASURED = {
+    "percent_of_parent": "not measured in these samples",
+    "cells_per_ul": "no blood count of its anchor population at both visits",
+    "composition": "not a leaf of the tree of populations; its parts are compared instead",
+}
 MIN_EVENTS = 20
 NEAR_ZERO = 3
 MIN_CONFIRMATORY_PAIRS = 6
 CONFIRMATORY = "confirmatory"
 
 
-class Readout(NamedTuple):
-    """One way to read the frequencies of a table of pairs.
-
-    Parameters
-    ----------
-    name
-        ``percent_of_parent`` or ``cells_per_ul``.
-    effect_scale
-        What exp(change) is: ``odds_ratio`` or ``fold_change``.
-    baseline, followup
-        What people read: percent or cells per microlitre, shape (pairs, populations).
-    change
-        Within-patient change, logit or log units, shape (pairs, populations).
-    """
-
-    name: str
-    effect_scale: str
-    baseline: FloatArray
-    followup: FloatArray
-    change: FloatArray
-
-
-class Events(NamedTuple):
-    """Events of both visits at the depth of the shallower one, shape (pairs, populations)."""
-
-    baseline: FloatArray
-    followup: FloatArray
-
-
 def find_paired_changes(
     counts: Path | str,
     samples: Path | str,
+    pairs: Path | str,
     populations: Path | str,
-    levels: Sequence[str],
     confirmatory: Sequence[str],
     seed: int,
     changes_out: Path | str,
@@ -77,12 +59,10 @@ def find_paired_changes(
     ----------
     counts
         ``results/populations/counts.tsv``.
-    samples
-        ``results/cohort/samples.tsv``.
+    samples, pairs
+        ``results/cohort/samples.tsv`` and ``results/cohort/pairs.tsv``.
     populations
         ``populations.yaml``, which names the primary populations.
-    levels
-        Levels of the contrast, the baseline first.
     confirmatory
         Modality, source and readout on which the primary populations are judged.
     seed
@@ -92,45 +72,60 @@ def find_paired_changes(
     """
     vocabulary = load_vocabulary(Path(populations))
     primary = {name for name, population in vocabulary.items() if population.primary}
-    table = read_long_table(counts, samples)
     rows = [
         row
-        for pairs in pair_tables(
-            table, levels, ("population", "parent"), ("count", "parent_count", "cells_per_ul")
-        )
-        for row in change_rows(pairs, seed)
+        for table in population_pairs(counts, samples, pairs)
+        for row in change_rows(table, seed)
     ]
     assign_families(rows, primary, tuple(confirmatory))
-    write_rows(
-        changes_out,
-        CHANGE_COLUMNS,
-        ({name: row.get(name) for name in CHANGE_COLUMNS} for row in rows),
-    )
+    columns = ({name: row.get(name) for name in CHANGE_COLUMNS} for row in rows)
+    write_rows(changes_out, CHANGE_COLUMNS, columns)
 
 
-def change_rows(pairs: PairTable, seed: int) -> Iterator[dict[str, Any]]:
+def population_pairs(
+    counts: Path | str, samples: Path | str, pairs: Path | str
+) -> Iterator[PairTable]:
+    """Arrange ``counts.tsv`` as one table of pairs per question.
+
+    Parameters
+    ----------
+    counts
+        ``results/populations/counts.tsv``.
+    samples, pairs
+        ``results/cohort/samples.tsv`` and ``results/cohort/pairs.tsv``.
+
+    Yields
+    ------
+    PairTable
+        Of the populations that have a parent, with the values that `readouts` needs.
+    """
+    table = read_long_table(counts, samples)
+    keys = ("population", "parent")
+    for found in pair_tables(table, read_pair_sheet(pairs), keys, VALUE_COLUMNS):
+        yield found.select((found.keys["parent"] != "").to_numpy())
+
+
+def change_rows(pairs: PairTable, seed: int) -> list[dict[str, Any]]:
     """Test one table of pairs in every readout.
 
     Parameters
     ----------
     pairs
-        Counts of two visits.
+        Of `population_pairs`.
     seed
         Of the sign flips.
 
-    Yields
-    ------
-    dict
-        A row of ``paired_changes.tsv``, its family still open.
+    Returns
+    -------
+    list of dict
+        Rows of ``paired_changes.tsv``, their families still open.
     """
-    has_parent = (pairs.keys["parent"] != "").to_numpy()
-    pairs = _select(pairs, has_parent)
-    events = _events_at_equal_depth(pairs)
-    abundance = _abundance(events)
-    for readout in (_percent_of_parent(pairs), _cells_per_ul(pairs)):
-        battery = run_battery(readout.change, abundance, seed)
-        for column in range(len(pairs.keys)):
-            yield _row(pairs, readout, events, battery, column)
+    rows = []
+    for readout in readouts(pairs):
+        battery = run_battery(readout.change, readout.abundance, seed)
+        rows += [_row(pairs, readout, battery, column) for column in range(len(pairs.keys))]
+    mark_disagreement(rows)
+    return rows
 
 
 def assign_families(
@@ -172,101 +167,90 @@ def assign_families(
             )
 
 
-def _select(pairs: PairTable, wanted: NDArray[np.bool_]) -> PairTable:
-    return pairs._replace(
-        keys=pairs.keys[wanted].reset_index(drop=True),
-        baseline={name: values[:, wanted] for name, values in pairs.baseline.items()},
-        followup={name: values[:, wanted] for name, values in pairs.followup.items()},
-    )
+def mark_disagreement(rows: Sequence[dict[str, Any]]) -> None:
+    """Say in the note where another readout does not show the same change.
+
+    Parameters
+    ----------
+    rows
+        Rows of one table of pairs. A row whose p value is below 0.05 is marked where another
+        readout of the population changes significantly in the other direction, or neither
+        significantly nor by half as much.
+    """
+    by_population: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["status"] == "tested":
+            by_population.setdefault(row["population"], []).append(row)
+    for readings in by_population.values():
+        for row in readings:
+            if row["p_value"] >= ALPHA:
+                continue
+            own = np.log(row["effect"])
+            for other in readings:
+                theirs = np.log(other["effect"]) * np.sign(own)
+                sure = other["p_value"] < ALPHA
+                if (sure and theirs < 0) or (not sure and theirs < abs(own) / 2):
+                    what = f"{other['readout']} does not show it (× {other['effect']:.2f})"
+                    row["note"] = "; ".join(filter(None, [row["note"], what]))
 
 
-def _events_at_equal_depth(pairs: PairTable) -> Events:
-    depth_0, depth_1 = pairs.baseline["parent_count"], pairs.followup["parent_count"]
-    depth = np.fmin(depth_0, depth_1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Events(
-            pairs.baseline["count"] * (depth / depth_0), pairs.followup["count"] * (depth / depth_1)
-        )
+def batch_caveat(pairs: PairTable) -> str:
+    """Say whether batch and visit can be told apart in a table of pairs.
+
+    Parameters
+    ----------
+    pairs
+        With the batch of both visits of every unit.
+
+    Returns
+    -------
+    str
+        ``confounded_with_batch: ...`` where no batch holds both visits of anyone, so that any
+        offset between batches looks like a change; a milder sentence where some pairs change
+        batch; else empty.
+    """
+    moved = [before != after for before, after in pairs.batches if before and after]
+    if not any(moved):
+        return ""
+    before, after = ({batches[when] for batches in pairs.batches} for when in (0, 1))
+    if all(moved) and not before & after:
+        return "confounded_with_batch: every pair changes batch with the visit"
+    return f"{sum(moved)} of {len(moved)} pairs change batch with the visit"
 
 
-def _abundance(events: Events) -> FloatArray:
-    """Return the mean log number of events per population, on which variances depend."""
-    logs = np.log((events.baseline + events.followup) / 2 + 0.5)
-    present = ~np.isnan(logs)
-    n = present.sum(axis=0)
-    return np.asarray(np.where(present, logs, 0.0).sum(axis=0) / np.where(n > 0, n, np.nan))
-
-
-def _percent_of_parent(pairs: PairTable) -> Readout:
-    before, after = pairs.baseline, pairs.followup
-    logit_0, logit_1 = equal_depth_logit(
-        before["count"], before["parent_count"], after["count"], after["parent_count"]
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Readout(
-            "percent_of_parent",
-            "odds_ratio",
-            100 * before["count"] / before["parent_count"],
-            100 * after["count"] / after["parent_count"],
-            logit_1 - logit_0,
-        )
-
-
-def _cells_per_ul(pairs: PairTable) -> Readout:
-    before, after = pairs.baseline["cells_per_ul"], pairs.followup["cells_per_ul"]
-    return Readout(
-        "cells_per_ul",
-        "fold_change",
-        before,
-        after,
-        np.log(_above_zero(pairs.followup)) - np.log(_above_zero(pairs.baseline)),
-    )
-
-
-def _above_zero(values: dict[str, FloatArray]) -> FloatArray:
-    """Return cells per microlitre, with half the resolution of the sample at zero events."""
-    count, per_ul = values["count"], values["cells_per_ul"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        one_event = np.where(count > 0, per_ul / count, np.nan)
-    known = ~np.isnan(one_event)
-    resolution = np.full(len(one_event), np.nan)
-    for sample in np.flatnonzero(known.any(axis=1)):
-        resolution[sample] = np.median(one_event[sample, known[sample]])
-    return np.where(per_ul == 0, resolution[:, np.newaxis] / 2, per_ul)
-
-
-def _row(
-    pairs: PairTable, readout: Readout, events: Events, battery: Battery, column: int
-) -> dict[str, Any]:
-    question, test = pairs.question, battery.primary
+def _row(pairs: PairTable, readout: Readout, battery: Battery, column: int) -> dict[str, Any]:
+    test = battery.primary
     complete = ~np.isnan(readout.change[:, column])
-    before, after = events.baseline[complete, column], events.followup[complete, column]
-    status, note = judge(pairs, readout, before, after, bool(np.isfinite(test.p[column])))
-    is_bound = complete.any() and min(np.median(before), np.median(after)) < NEAR_ZERO
+    before = readout.events_baseline[complete, column]
+    after = readout.events_followup[complete, column]
+    testable = bool(np.isfinite(test.p[column]))
+    status, note = judge(pairs, readout, before, after, testable)
+    caveats = [readout.caveat, batch_caveat(pairs)] if complete.any() else []
     row: dict[str, Any] = {
-        "modality": question.modality,
-        "source": question.source,
-        "treatment": question.treatment,
-        "contrast": question.contrast,
+        **pairs.question.columns(),
         **{name: str(pairs.keys[name].iloc[column]) for name in pairs.keys.columns},
         "readout": readout.name,
         "n_pairs": int(complete.sum()),
         "n_incomplete": pairs.n_incomplete + int((~complete).sum()),
         "effect_scale": readout.effect_scale,
         "status": status,
-        "note": note,
+        "note": "; ".join(filter(None, [note, *caveats])),
     }
     if complete.any():
         row |= {
-            "events_median": float(np.median(np.maximum(before, after))),
             "baseline_median": float(np.median(readout.baseline[complete, column])),
             "followup_median": float(np.median(readout.followup[complete, column])),
-            "zeros_baseline": int((before == 0).sum()),
-            "zeros_followup": int((after == 0).sum()),
             "effect": float(np.exp(test.estimate[column])),
-            "effect_is_bound": bool(is_bound),
         }
-    if np.isfinite(test.p[column]):
+        if not np.isnan(before + after).any():
+            low = min(np.median(before), np.median(after))
+            row |= {
+                "events_median": float(np.median(np.maximum(before, after))),
+                "zeros_baseline": int((before == 0).sum()),
+                "zeros_followup": int((after == 0).sum()),
+                "effect_is_bound": bool(low < NEAR_ZERO),
+            }
+    if testable:
         row |= _tested(battery, column)
     return row
 
@@ -295,11 +279,7 @@ def _tested(battery: Battery, column: int) -> dict[str, Any]:
 
 
 def judge(
-    pairs: PairTable,
-    readout: Readout,
-    before: FloatArray,
-    after: FloatArray,
-    testable: bool,
+    pairs: PairTable, readout: Readout, before: FloatArray, after: FloatArray, testable: bool
 ) -> tuple[str, str]:
     """Say whether a population could be tested and, in words, why not.
 
@@ -308,7 +288,8 @@ def judge(
     pairs, readout
         The table and its reading.
     before, after
-        Events of the complete pairs at equal depth, shape (complete pairs,).
+        Events of the complete pairs at equal depth, shape (complete pairs,); NaN where only
+        percentages are known.
     testable
         Whether the primary test gave a p value.
 
@@ -320,9 +301,7 @@ def judge(
     if not pairs.units:
         return "no_pairs", f"no patient was measured at both of {pairs.question.contrast}"
     if not before.size:
-        if readout.name == "cells_per_ul":
-            return "not_measured", "no blood count of its anchor population at both visits"
-        return "not_measured", "not measured in these samples"
+        return "not_measured", readout.impossible or NOT_MEASURED[readout.name]
     if before.size < MIN_PAIRS:
         return "too_few_pairs", f"{before.size} of the {MIN_PAIRS} pairs that a test needs"
     if not before.any() and not after.any():
@@ -338,9 +317,8 @@ def judge(
 
 
 def load_changes(path: Path | str) -> pd.DataFrame:
-    """Read ``paired_changes.tsv`` or ``marker_changes.tsv`` with yes and no as booleans."""
-    table = pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+    """Read ``paired_changes.tsv`` with yes and no as booleans."""
+    table = read_table(path)
     for name in ("effect_is_bound", "equivalent"):
-        if name in table:
-            table[name] = table[name].map({"yes": True, "no": False})
+        table[name] = table[name].map({"yes": True, "no": False})
     return table

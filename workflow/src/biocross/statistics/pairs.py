@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from biocross.errors import TableError
 
 FloatArray = NDArray[np.float64]
-TEXT_COLUMNS = ("sample_id", "patient_id", "visit", "treatment", "population", "parent", "level")
+TEXT_COLUMNS = ("sample_id", "patient_id", "visit", "treatment", "population", "parent")
+SHEET_COLUMNS = ("sample_id", "unit", "level", "batch")
 
 
 class Question(NamedTuple):
@@ -27,6 +28,15 @@ class Question(NamedTuple):
     def contrast(self) -> str:
         """The contrast as the tables name it."""
         return f"{self.followup} - {self.baseline}"
+
+    def columns(self) -> dict[str, str]:
+        """Return what every row of a table of results says about its question."""
+        return {
+            "modality": self.modality,
+            "source": self.source,
+            "treatment": self.treatment,
+            "contrast": self.contrast,
+        }
 
 
 class PairTable(NamedTuple):
@@ -44,6 +54,8 @@ class PairTable(NamedTuple):
         What was measured, one row per column of the arrays.
     baseline, followup
         By value column, shape (pairs, keys); NaN where not measured.
+    batches
+        Batch at baseline and at follow-up, by unit.
     """
 
     question: Question
@@ -52,10 +64,24 @@ class PairTable(NamedTuple):
     keys: pd.DataFrame
     baseline: dict[str, FloatArray]
     followup: dict[str, FloatArray]
+    batches: tuple[tuple[str, str], ...]
+
+    def select(self, wanted: NDArray[np.bool_]) -> "PairTable":
+        """Return the table with some of its columns, chosen by a mask of shape (keys,)."""
+        return self._replace(
+            keys=self.keys[wanted].reset_index(drop=True),
+            baseline={name: values[:, wanted] for name, values in self.baseline.items()},
+            followup={name: values[:, wanted] for name, values in self.followup.items()},
+        )
+
+
+def read_table(path: Path | str) -> pd.DataFrame:
+    """Read a table of results: empty cells are missing, words such as ``NA`` are words."""
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
 
 
 def read_long_table(path: Path | str, samples: Path | str) -> pd.DataFrame:
-    """Read a long table and attach the unit and level of each sample.
+    """Read a long table and attach the unit, level and batch of each sample.
 
     Parameters
     ----------
@@ -67,7 +93,7 @@ def read_long_table(path: Path | str, samples: Path | str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The table with the columns ``unit`` and ``level``.
+        The table with the columns ``unit``, ``level`` and ``batch``.
 
     Raises
     ------
@@ -75,17 +101,24 @@ def read_long_table(path: Path | str, samples: Path | str) -> pd.DataFrame:
         A sample of the table is not in the sheet.
     """
     types = dict.fromkeys(TEXT_COLUMNS, str)
-    table = pd.read_csv(path, sep="\t", dtype=types)
-    sheet = pd.read_csv(samples, sep="\t", dtype=str)[["sample_id", "unit", "level"]]
-    joined = table.merge(sheet, on="sample_id", how="left", validate="many_to_one")
+    table = pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False, na_values=[""])
+    sheet = pd.read_csv(samples, sep="\t", dtype=str, keep_default_na=False)
+    joined = table.merge(
+        sheet[list(SHEET_COLUMNS)], on="sample_id", how="left", validate="many_to_one"
+    )
     unknown = joined.loc[joined["unit"].isna(), "sample_id"].unique()
     if unknown.size:
         raise TableError(f'{path}: sample "{unknown[0]}" is not in {samples}')
-    return joined
+    return joined.fillna({"parent": ""})
+
+
+def read_pair_sheet(path: Path | str) -> pd.DataFrame:
+    """Read ``results/cohort/pairs.tsv``: which unit asks which contrast under which treatment."""
+    return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
 
 
 def pair_tables(
-    table: pd.DataFrame, levels: Sequence[str], keys: Sequence[str], values: Sequence[str]
+    table: pd.DataFrame, pair_sheet: pd.DataFrame, keys: Sequence[str], values: Sequence[str]
 ) -> Iterator[PairTable]:
     """Arrange a long table as one array of pairs for every question it can be asked.
 
@@ -93,8 +126,8 @@ def pair_tables(
     ----------
     table
         Of `read_long_table`.
-    levels
-        Levels of the contrast; every later one is compared with the first.
+    pair_sheet
+        Of `read_pair_sheet`.
     keys
         Columns that name what was measured, such as population and parent.
     values
@@ -105,44 +138,42 @@ def pair_tables(
     PairTable
         For every modality, source, treatment and contrast, pairs or not.
     """
-    for (modality, source, treatment), part in table.groupby(
-        ["modality", "source", "treatment"], sort=True
-    ):
-        names = part[list(keys)].fillna("").drop_duplicates().reset_index(drop=True)
-        for followup in levels[1:]:
-            question = Question(str(modality), str(source), str(treatment), followup, levels[0])
-            yield _pair_table(question, part, names, values)
+    units_of: dict[tuple[str, str, str], set[str]] = {}
+    order: dict[tuple[str, str], int] = {}
+    columns = [pair_sheet[name] for name in ("treatment", "followup", "baseline", "unit")]
+    for treatment, followup, baseline, unit in zip(*columns, strict=True):
+        order.setdefault((followup, baseline), len(order))
+        units_of.setdefault((treatment, followup, baseline), set()).add(unit)
+    asked = sorted(units_of, key=lambda key: (key[0], order[key[1:]]))
+    for (modality, source), part in table.groupby(["modality", "source"], sort=True):
+        names = part[list(keys)].drop_duplicates().reset_index(drop=True)
+        for key in asked:
+            question = Question(str(modality), str(source), *key)
+            yield _pair_table(question, part[part["unit"].isin(units_of[key])], names, values)
 
 
 def _pair_table(
     question: Question, part: pd.DataFrame, names: pd.DataFrame, values: Sequence[str]
 ) -> PairTable:
-    units_at = {
-        level: set(part.loc[part["level"] == level, "unit"])
-        for level in (question.baseline, question.followup)
-    }
-    both = units_at[question.baseline] & units_at[question.followup]
-    either = units_at[question.baseline] | units_at[question.followup]
-    units = tuple(sorted(both))
+    at = {level: part[part["level"] == level] for level in (question.baseline, question.followup)}
+    measured = [set(rows["unit"]) for rows in at.values()]
+    units = tuple(sorted(measured[0] & measured[1]))
+    batch_of = [dict(zip(rows["unit"], rows["batch"], strict=True)) for rows in at.values()]
     return PairTable(
         question,
         units,
-        len(either - both),
+        len(measured[0] ^ measured[1]),
         names,
-        _arrays(part, question.baseline, units, names, values),
-        _arrays(part, question.followup, units, names, values),
+        _arrays(at[question.baseline], units, names, values),
+        _arrays(at[question.followup], units, names, values),
+        tuple((batch_of[0][unit], batch_of[1][unit]) for unit in units),
     )
 
 
 def _arrays(
-    part: pd.DataFrame,
-    level: str,
-    units: Sequence[str],
-    names: pd.DataFrame,
-    values: Sequence[str],
+    rows: pd.DataFrame, units: Sequence[str], names: pd.DataFrame, values: Sequence[str]
 ) -> dict[str, FloatArray]:
-    rows = part[part["level"] == level]
-    keys = rows[list(names.columns)].fillna("")
+    keys = rows[list(names.columns)]
     column = pd.MultiIndex.from_frame(names).get_indexer(pd.MultiIndex.from_frame(keys))
     row = pd.Index(units).get_indexer(pd.Index(rows["unit"]))
     wanted = row >= 0

@@ -1,0 +1,57 @@
+# REQUIRED INPUTS: results/flow/counts.tsv and expression.tsv, and/or the table of inputs.counts;
+#                  results/cohort/samples.tsv, populations.yaml.
+# OUTPUTS: results/populations/counts.tsv, results/populations/expression.tsv: the long tables.
+
+
+if INPUTS["counts"]:
+
+    rule import_counts:
+        input:
+            counts=INPUTS["counts"],
+            populations=INPUTS["populations"],
+        output:
+            counts=OUT / "populations" / "imported.tsv",
+        log:
+            log_path("import_counts"),
+        benchmark:
+            benchmark_path("import_counts")
+        resources:
+            mem_mb=500,
+            runtime=5,
+        params:
+            code=code_digest("biocross.populations"),
+        message:
+            "Reading the table of frequencies"
+        script:
+            "../scripts/import_counts.py"
+
+
+rule gather_populations:
+    input:
+        **with_files(
+            gate=rules.summarise_flow.output.counts,
+            expression=rules.summarise_flow.output.expression,
+        ),
+        **({"table": rules.import_counts.output.counts} if INPUTS["counts"] else {}),
+        samples=rules.check_cohort.output.samples,
+        populations=INPUTS["populations"],
+    output:
+        counts=report(
+            OUT / "populations" / "counts.tsv",
+            caption="../report/counts.rst",
+            category="Populations",
+        ),
+        expression=OUT / "populations" / "expression.tsv",
+    log:
+        log_path("gather_populations"),
+    benchmark:
+        benchmark_path("gather_populations")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.populations"),
+    message:
+        "Gathering the populations of all samples"
+    script:
+        "../scripts/gather_populations.py"
