@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from biocross.cohort.frequency_table import read_frequencies
-from biocross.cohort.vocabulary import ANCHOR_POPULATIONS, Vocabulary, load_vocabulary
+from biocross.cohort.vocabulary import ANCHOR_POPULATIONS, Vocabulary, lies_within, load_vocabulary
 from biocross.errors import TableError
 from biocross.statistics.scale import frequency_interval
 from biocross.tables import read_rows, write_rows
@@ -129,7 +129,7 @@ def _long_rows(
             }
 
 
-def _add_percent(rows: Sequence[dict[str, Any]]) -> None:
+def _add_percent(rows: list[dict[str, Any]]) -> None:
     """Fill in every row's percentage and, where its events are known, the 95 % interval."""
     count = _numbers(rows, "count")
     total = _numbers(rows, "parent_count")
@@ -181,13 +181,7 @@ def cells_per_ul(
     count, per_ul = counted[name]["count"], sample.get(anchor)
     if population is None or population not in counted or not count or not per_ul:
         return None
-    if not _within(name, population, vocabulary):
+    if not lies_within(name, population, vocabulary):
         return None
     anchor_count = float(counted[population]["count"] or 0)
     return float(count) / anchor_count * float(per_ul) if anchor_count else None
-
-
-def _within(name: str | None, ancestor: str, vocabulary: Vocabulary) -> bool:
-    while name is not None and name != ancestor:
-        name = vocabulary[name].parent
-    return name == ancestor

@@ -85,6 +85,43 @@ def counted_parent(name: str, vocabulary: Vocabulary, counted: Collection[str]) 
     return parent
 
 
+def container(name: str, vocabulary: Vocabulary, counted: Collection[str]) -> str | None:
+    """Find the smallest counted population that holds a population whole.
+
+    The biological parent may be wider than the population something is gated under (ILC2 are gated
+    under ILC, and counted in percent of lymphocytes), or narrower (T cells are gated under
+    leukocytes, and lie within the lymphocytes): the narrower of the two holds it.
+
+    Parameters
+    ----------
+    name
+        The population.
+    vocabulary
+        Its vocabulary.
+    counted
+        Populations that were counted.
+
+    Returns
+    -------
+    str or None
+        The container's name; None where nothing counted holds it.
+    """
+    if name not in vocabulary:
+        return None
+    parent, gated_under = vocabulary[name].parent, vocabulary[name].gated_under
+    narrower = gated_under if lies_within(gated_under, parent, vocabulary) else parent
+    if narrower is None or narrower in counted:
+        return narrower
+    return container(narrower, vocabulary, counted)
+
+
+def lies_within(name: str | None, other: str | None, vocabulary: Vocabulary) -> bool:
+    """Return whether a population is another one, or descends from it by biological parents."""
+    while name is not None and name != other:
+        name = vocabulary[name].parent
+    return name == other
+
+
 def _population(name: str, entry: Mapping[str, object]) -> Population:
     fields = {key: value for key, value in entry.items() if key in Population._fields}
     fields.setdefault("gated_under", fields["parent"])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocross.cohort.vocabulary import load_vocabulary
+from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.statistics.battery import ALPHA, Battery, run_battery
 from biocross.statistics.moderation import MIN_PAIRS
 from biocross.statistics.multiplicity import benjamini_hochberg
@@ -75,7 +75,7 @@ def find_paired_changes(
     rows = [
         row
         for table in population_pairs(counts, samples, pairs)
-        for row in change_rows(table, seed)
+        for row in change_rows(table, vocabulary, seed)
     ]
     assign_families(rows, primary, tuple(confirmatory))
     columns = ({name: row.get(name) for name in CHANGE_COLUMNS} for row in rows)
@@ -105,13 +105,15 @@ def population_pairs(
         yield found.select((found.keys["parent"] != "").to_numpy())
 
 
-def change_rows(pairs: PairTable, seed: int) -> list[dict[str, Any]]:
+def change_rows(pairs: PairTable, vocabulary: Vocabulary, seed: int) -> list[dict[str, Any]]:
     """Test one table of pairs in every readout.
 
     Parameters
     ----------
     pairs
         Of `population_pairs`.
+    vocabulary
+        Says which population lies within which.
     seed
         Of the sign flips.
 
@@ -121,7 +123,7 @@ def change_rows(pairs: PairTable, seed: int) -> list[dict[str, Any]]:
         Rows of ``paired_changes.tsv``, their families still open.
     """
     rows = []
-    for readout in readouts(pairs):
+    for readout in readouts(pairs, vocabulary):
         battery = run_battery(readout.change, readout.abundance, seed)
         rows += [_row(pairs, readout, battery, column) for column in range(len(pairs.keys))]
     mark_disagreement(rows)

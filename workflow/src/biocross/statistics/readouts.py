@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from biocross.cohort.vocabulary import Vocabulary, container
 from biocross.errors import DesignError
 from biocross.statistics.composition import (
     centred_log_ratio_change,
@@ -56,7 +57,7 @@ class Readout(NamedTuple):
     impossible: str = ""
 
 
-def readouts(pairs: PairTable) -> Iterator[Readout]:
+def readouts(pairs: PairTable, vocabulary: Vocabulary) -> Iterator[Readout]:
     """Read a table of pairs in every way.
 
     Parameters
@@ -64,6 +65,8 @@ def readouts(pairs: PairTable) -> Iterator[Readout]:
     pairs
         With the values ``count, parent_count, percent, cells_per_ul`` and the keys ``population``
         and ``parent``.
+    vocabulary
+        Says which population lies within which; where it does not know one, its parent does.
 
     Yields
     ------
@@ -73,7 +76,7 @@ def readouts(pairs: PairTable) -> Iterator[Readout]:
     events = _events_at_equal_depth(pairs)
     yield _percent_of_parent(pairs, events)
     yield _cells_per_ul(pairs, events)
-    yield _composition(pairs, events)
+    yield _composition(pairs, events, vocabulary)
 
 
 def _events_at_equal_depth(pairs: PairTable) -> tuple[FloatArray, FloatArray]:
@@ -179,7 +182,9 @@ def _above_zero(values: dict[str, FloatArray]) -> FloatArray:
     return np.where(per_ul == 0, resolution[:, np.newaxis] / 2, per_ul)
 
 
-def _composition(pairs: PairTable, events: tuple[FloatArray, FloatArray]) -> Readout:
+def _composition(
+    pairs: PairTable, events: tuple[FloatArray, FloatArray], vocabulary: Vocabulary
+) -> Readout:
     """Read the disjoint leaves against their own median; remainders serve as reference only."""
     shape = pairs.baseline["count"].shape
     empty = np.full(shape, np.nan)
@@ -192,8 +197,11 @@ def _composition(pairs: PairTable, events: tuple[FloatArray, FloatArray]) -> Rea
         return blank._replace(impossible="composition needs counts")
     kept = np.flatnonzero(counted)
     position = {names[column]: number for number, column in enumerate(kept)}
-    parents = [position.get(str(pairs.keys["parent"].iloc[column]), -1) for column in kept]
-    parts = leaves_and_remainders(parents)
+    holders = [
+        container(names[column], vocabulary, position) or str(pairs.keys["parent"].iloc[column])
+        for column in kept
+    ]
+    parts = leaves_and_remainders([position.get(holder, -1) for holder in holders])
     counts = [
         part_counts(values["count"][:, kept], parts) for values in (pairs.baseline, pairs.followup)
     ]
