@@ -65,6 +65,7 @@ def test_gain_and_time_step_are_applied(write_fcs, events):
     assert file.ranges[1] == 262144 / 4
 
 
+@pytest.mark.data
 def test_log_amplification_is_undone_in_values_and_range(oddities):
     file = read_fcs(oddities / "flowcal_Data001_fcs20_int_log.fcs")
     logarithmic = file.events[:, 2:5]
@@ -125,7 +126,6 @@ def test_a_channel_without_name_does_not_shift_the_others(oddities):
 
 
 @pytest.mark.data
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_repaired_file_holds_the_values_of_the_sound_one(oddities):
     sound = read_fcs(oddities / "fcs30_float_be_fortessa.fcs")
     repaired = read_fcs(oddities / "large_file_blank_header_offsets.fcs")
@@ -153,11 +153,8 @@ def test_a_folder_is_not_an_fcs(tmp_path):
 
 def test_no_events(write_fcs):
     path = write_fcs("empty.fcs", np.empty((0, 2)), ["FSC-A", "PE-A"])
-    with pytest.raises(
-        FcsError, match=r"empty\.fcs: .*no events|empty\.fcs: is truncated"
-    ) as caught:
+    with pytest.raises(FcsError, match=r"empty\.fcs: has no events; remove its row"):
         read_fcs(path)
-    assert "remove" in str(caught.value)
 
 
 def test_histograms_are_refused(write_fcs, events):
@@ -204,7 +201,7 @@ def test_damaged_anywhere_a_file_is_read_or_refused(write_fcs, events, tmp_path)
     content = write_fcs("a.fcs", events, ["A", "B", "C"], SPILL="1,A,1").read_bytes()
     path = tmp_path / "damaged.fcs"
     random = np.random.default_rng(3)
-    refused = 0
+    refusals = []
     for _ in range(300):
         damaged = bytearray(content)
         for position in random.integers(0, len(content) - events.nbytes, size=2):
@@ -213,11 +210,11 @@ def test_damaged_anywhere_a_file_is_read_or_refused(write_fcs, events, tmp_path)
         try:
             file = read_fcs(path)
         except FcsError as error:
-            refused += 1
-            assert str(error).startswith(f"{path}: ")
+            refusals.append(str(error))
         else:
             assert file.events.shape[1] == len(file.channels) == len(file.ranges)
-    assert 0 < refused < 300
+    assert 0 < len(refusals) < 300
+    assert all(message.startswith(f"{path}: ") for message in refusals)
 
 
 def test_reading_leaves_the_file_as_it_was(write_fcs, events):

@@ -36,7 +36,6 @@ CHANGE_COLUMNS = (
 NOT_MEASURED = {
     "percent_of_parent": "not measured in these samples",
     "cells_per_ul": "no blood count of its anchor population at both visits",
-    "composition": "not a leaf of the tree of populations; its parts are compared instead",
 }
 MIN_EVENTS = 20
 NEAR_ZERO = 3
@@ -302,8 +301,12 @@ def judge(
     """
     if not pairs.units:
         return "no_pairs", f"no patient was measured at both of {pairs.question.contrast}"
+    if readout.impossible:
+        return "not_possible", readout.impossible
+    if not before.size and readout.name == "composition":
+        return "not_applicable", "not a leaf of the tree of populations; its parts are compared"
     if not before.size:
-        return "not_measured", readout.impossible or NOT_MEASURED[readout.name]
+        return "not_measured", NOT_MEASURED[readout.name]
     if before.size < MIN_PAIRS:
         return "too_few_pairs", f"{before.size} of the {MIN_PAIRS} pairs that a test needs"
     if not before.any() and not after.any():
