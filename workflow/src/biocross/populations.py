@@ -172,8 +172,9 @@ def cells_per_ul(
         None where the anchor was not measured, or the population does not lie within it.
     """
     blood = sample["tissue"] == "whole_blood"
-    anchor = "leukocytes_per_ul" if blood else vocabulary[name].absolute_anchor
-    if anchor is None or sample["tissue"] not in ("whole_blood", "pbmc"):
+    known = vocabulary.get(name)
+    anchor = "leukocytes_per_ul" if blood else known and known.absolute_anchor
+    if known is None or anchor is None or sample["tissue"] not in ("whole_blood", "pbmc"):
         return None
     if not blood and anchor == "leukocytes_per_ul":
         return None

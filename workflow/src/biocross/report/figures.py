@@ -199,7 +199,8 @@ def _above_floor(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], fl
 def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None) -> None:
     axis.set_yscale("log")
     axis.set_xlim(-0.35, len(levels) - 0.65)
-    axis.set_xticks(range(len(levels)), [plain(level) for level in levels])
+    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(levels) > 3 else {}
+    axis.set_xticks(range(len(levels)), [plain(level) for level in levels], **slant)
     low, high = axis.get_ylim()
     axis.set_ylim(low / 1.15, high * 1.15)
     axis.set_yticks(_ticks(*axis.get_ylim(), floor))
@@ -208,9 +209,16 @@ def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None)
         FuncFormatter(lambda value, _: "0" if value == floor else f"{value:.3g}")
     )
     axis.set_ylabel(f"% of {plain(panel.parent)}")
-    axis.set_title(f"{plain(panel.population)}, {panel.treatment}", loc="left")
-    notes = [_annotate(row) for row in records(panel.changes)]
-    axis.text(0, -0.2, "\n".join(notes), transform=axis.transAxes, va="top", fontsize=6)
+    axis.set_title(f"{plain(panel.population)}\n{panel.treatment}", loc="left")
+    below = -0.2 if not slant else -0.36
+    axis.text(0, below, _summary(panel), transform=axis.transAxes, va="top", fontsize=6)
+
+
+def _summary(panel: Panel) -> str:
+    """Write the test under a plot; of several contrasts, the one with the smallest q value."""
+    rows = records(panel.changes.sort_values("q_value", kind="stable"))
+    text = _annotate(rows[0])
+    return text if len(rows) == 1 else f"{plain(rows[0]['contrast'])}: {text}"
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -170,8 +170,8 @@ def cohort_rows(pairs: pd.DataFrame) -> list[dict[str, Any]]:
 def draw_plot(panel: Panel, fdr: float) -> Plot:
     """Draw a paired plot as inline SVG, each patient's line carrying its name and values."""
     with plt.rc_context({**STYLE, "svg.hashsalt": f"{panel.population}{panel.treatment}"}):
-        figure, axis = plt.subplots(figsize=(PANEL_SIZE[0], PANEL_SIZE[1] + 0.25))
-        figure.subplots_adjust(left=0.24, right=0.97, top=0.9, bottom=0.27)
+        figure, axis = plt.subplots(figsize=(PANEL_SIZE[0], PANEL_SIZE[1] + 0.4))
+        figure.subplots_adjust(left=0.24, right=0.97, top=0.86, bottom=0.29)
         draw_panel(axis, panel, fdr)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})

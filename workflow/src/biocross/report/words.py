@@ -39,7 +39,7 @@ def format_effect(row: Mapping[str, Any]) -> str:
     value = format_number(row["effect"])
     if row["effect_scale"] in ("odds_ratio", "fold_change"):
         kind = "odds" if row["effect_scale"] == "odds_ratio" else "cells/µl"
-        bound = ", a bound" if row.get("effect_is_bound") else ""
+        bound = ", a bound" if row.get("effect_is_bound") is True else ""
         return f"{kind} × {value} ({low} to {high}{bound})"
     return f"{value:>} ({low} to {high}) {row['effect_scale']}"
 

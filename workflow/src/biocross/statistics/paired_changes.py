@@ -227,6 +227,8 @@ def _row(pairs: PairTable, readout: Readout, battery: Battery, column: int) -> d
     testable = bool(np.isfinite(test.p[column]))
     status, note = judge(pairs, readout, before, after, testable)
     caveats = [readout.caveat, batch_caveat(pairs)] if complete.any() else []
+    if testable and complete.sum() < MIN_CONFIRMATORY_PAIRS:
+        caveats.append("fewer than 6 pairs: no exact test can reach 0.05")
     row: dict[str, Any] = {
         **pairs.question.columns(),
         **{name: str(pairs.keys[name].iloc[column]) for name in pairs.keys.columns},
