@@ -191,7 +191,7 @@ def _express(
                     "sample_id": sample.meta["sample_id"],
                     "population": name,
                     "marker": marker,
-                    "value": float(np.median(values)),
+                    "value": float(np.median(values)) if values.size else float("nan"),
                     "sd": float(values.std(ddof=1)) if values.size > 1 else float("nan"),
                     "n_cells": int(cells.size),
                     "n_positive": None if border is None else int((values > border).sum()),

@@ -199,7 +199,9 @@ def _above_floor(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], fl
 def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None) -> None:
     axis.set_yscale("log")
     axis.set_xlim(-0.35, len(levels) - 0.65)
-    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(levels) > 3 else {}
+    slant: dict[str, Any] = {}
+    if len(levels) > 3:
+        slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(range(len(levels)), [plain(level) for level in levels], **slant)
     low, high = axis.get_ylim()
     axis.set_ylim(low / 1.15, high * 1.15)

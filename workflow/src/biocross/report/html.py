@@ -23,8 +23,9 @@ from biocross.report.words import (
     no_finding,
     plain,
 )
+from biocross.statistics.families import CONFIRMATORY
 from biocross.statistics.marker_changes import load_marker_changes
-from biocross.statistics.paired_changes import CONFIRMATORY, load_changes
+from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table
 from biocross.tables import written_whole
 
@@ -226,6 +227,7 @@ def _marker_cells(row: Mapping[str, Any]) -> dict[str, Any]:
         "contrast": row["contrast"],
         "population": plain(row["population"]),
         "marker": row["marker"],
+        "readout": str(row["readout"]).replace("percent_positive", "% positive"),
         "n_pairs": row["n_pairs"],
         "baseline": format_number(row["baseline_median"]),
         "followup": format_number(row["followup_median"]),

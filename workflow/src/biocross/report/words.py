@@ -89,7 +89,9 @@ def finding(row: Mapping[str, Any], contrast_column: str) -> str:
     verb = "rose" if row["effect"] > centre else "fell"
     before, after = (format_number(row[f"{when}_median"]) for when in ("baseline", "followup"))
     if "marker" in row:
+        level = "% positive cells" if row["readout"] == "percent_positive" else ""
         what = f"{row['marker']} in {plain(row['population'])} {verb} from {before} to {after}"
+        what = f"{what} {level}".strip()
     else:
         unit = {
             "percent_of_parent": f"% of {plain(row['parent'])}",

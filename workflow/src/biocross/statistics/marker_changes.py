@@ -1,8 +1,8 @@
 """Did the level of state markers change within patients? Tests every population's medians."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from biocross.cohort.panel import load_panel
 from biocross.flow.prepare import load_transforms
 from biocross.flow.transforms import Transform
-from biocross.statistics.battery import Battery, beside
+from biocross.statistics.battery import Battery, beside, run_battery
+from biocross.statistics.families import correct_families, exploratory
 from biocross.statistics.moderation import MIN_PAIRS, PairedTest
-from biocross.statistics.multiplicity import benjamini_hochberg
 from biocross.statistics.pairs import (
     PairTable,
     pair_tables,
@@ -21,7 +21,13 @@ from biocross.statistics.pairs import (
     read_pair_sheet,
     read_table,
 )
-from biocross.statistics.weighted import median_variance, precision_weighted_paired_t
+from biocross.statistics.readouts import mean_log_events
+from biocross.statistics.scale import equal_depth_logit
+from biocross.statistics.weighted import (
+    WeightedPairedTest,
+    median_variance,
+    precision_weighted_paired_t,
+)
 from biocross.tables import write_rows
 
 FloatArray = NDArray[np.float64]
@@ -63,7 +69,8 @@ def find_marker_changes(
     seed
         Of the sign flips.
     changes_out
-        One row per modality, source, treatment, contrast, population and marker.
+        One row per modality, source, treatment, contrast, population, marker and readout: the
+        median, and percent positive where the strategy has a border of the marker's name.
     """
     channels = load_panel(Path(panel)) if panel else []
     state = [channel.marker for channel in channels if channel.kind == "state"]
@@ -77,11 +84,13 @@ def find_marker_changes(
             table,
             read_pair_sheet(pairs),
             ("population", "parent", "marker"),
-            ("value", "sd", "n_cells"),
+            ("value", "sd", "n_cells", "n_positive"),
         )
         for row in _change_rows(found, scales, min_cells, seed)
     ]
-    _assign_families(rows)
+    for row in rows:
+        row["family"] = exploratory(row, "modality", "source", "treatment", "contrast", "readout")
+    correct_families(rows)
     write_rows(changes_out, MARKER_CHANGE_COLUMNS, rows)
 
 
@@ -91,11 +100,40 @@ def _scale(transform: Transform) -> str:
     return transform.kind
 
 
+class MarkerReadout(NamedTuple):
+    """One reading of the markers of a table of pairs; arrays of shape (pairs, keys).
+
+    Parameters
+    ----------
+    name
+        ``median`` or ``percent_positive``.
+    baseline, followup
+        What people read: the median on the transformed scale, or percent of cells.
+    battery
+        Tests of the change; the effect of ``percent_positive`` is on the logit scale.
+    """
+
+    name: str
+    baseline: FloatArray
+    followup: FloatArray
+    battery: Battery
+
+
 def _change_rows(
     pairs: PairTable, scales: dict[str, str], min_cells: int, seed: int
 ) -> Iterator[dict[str, Any]]:
     before, after = pairs.baseline, pairs.followup
     enough = (before["n_cells"] >= min_cells) & (after["n_cells"] >= min_cells)
+    known = ~np.isnan(np.concatenate([before["n_positive"], after["n_positive"]]))
+    has_border = np.asarray(known.any(axis=0))
+    for readout in (_median(pairs, enough, seed), _percent_positive(pairs, enough, seed)):
+        for column in range(len(pairs.keys)):
+            if readout.name == "median" or has_border[column]:
+                yield _row(pairs, readout, scales, enough[:, column], column, min_cells)
+
+
+def _median(pairs: PairTable, enough: NDArray[np.bool_], seed: int) -> MarkerReadout:
+    before, after = pairs.baseline, pairs.followup
     change = np.where(enough, after["value"] - before["value"], np.nan)
     weighted = precision_weighted_paired_t(
         change,
@@ -103,37 +141,49 @@ def _change_rows(
         median_variance(after["sd"], after["n_cells"]),
     )
     battery = beside(_as_paired_test(weighted), change, seed)
-    for column in range(len(pairs.keys)):
-        yield _row(pairs, scales, enough[:, column], battery, column, min_cells)
+    return MarkerReadout("median", before["value"], after["value"], battery)
 
 
-def _as_paired_test(weighted: Any) -> PairedTest:
+def _percent_positive(pairs: PairTable, enough: NDArray[np.bool_], seed: int) -> MarkerReadout:
+    positive = [np.where(enough, v["n_positive"], np.nan) for v in (pairs.baseline, pairs.followup)]
+    cells = [v["n_cells"] for v in (pairs.baseline, pairs.followup)]
+    logit_0, logit_1 = equal_depth_logit(positive[0], cells[0], positive[1], cells[1])
+    depth = np.fmin(*cells)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = [count / total for count, total in zip(positive, cells, strict=True)]
+    abundance = mean_log_events(shares[0] * depth, shares[1] * depth)
+    battery = run_battery(logit_1 - logit_0, abundance, seed)
+    return MarkerReadout("percent_positive", 100 * shares[0], 100 * shares[1], battery)
+
+
+def _as_paired_test(weighted: WeightedPairedTest) -> PairedTest:
     """Give a weighted test the fields that the tests beside it read."""
     never = np.zeros(weighted.p.shape, dtype=np.bool_)
-    variance = np.square(weighted.standard_error) * weighted.n_pairs
+    variance = np.asarray(np.square(weighted.standard_error) * weighted.n_pairs, dtype=np.float64)
     shared = {name: getattr(weighted, name) for name in PairedTest._fields[:8]}
     return PairedTest(**shared, s2=variance, s2_post=variance, moderated=never)
 
 
 def _row(
     pairs: PairTable,
+    readout: MarkerReadout,
     scales: dict[str, str],
     complete: NDArray[np.bool_],
-    battery: Battery,
     column: int,
     min_cells: int,
 ) -> dict[str, Any]:
-    test = battery.primary
+    test = readout.battery.primary
     keys = {name: str(pairs.keys[name].iloc[column]) for name in pairs.keys.columns}
     tested = bool(np.isfinite(test.p[column]))
     status, note = _judge(pairs, complete, tested, min_cells)
+    is_median = readout.name == "median"
     row: dict[str, Any] = {
         **pairs.question.columns(),
         **keys,
-        "readout": "median",
+        "readout": readout.name,
         "n_pairs": int(complete.sum()),
         "n_incomplete": pairs.n_incomplete + int((~complete).sum()),
-        "effect_scale": scales[keys["marker"]],
+        "effect_scale": scales[keys["marker"]] if is_median else "odds_ratio",
         "status": status,
         "note": note,
     }
@@ -142,26 +192,36 @@ def _row(
         cells = np.minimum(pairs.baseline["n_cells"][at], pairs.followup["n_cells"][at])
         row |= {
             "cells_median": float(np.median(cells)),
-            "baseline_median": float(np.median(pairs.baseline["value"][at])),
-            "followup_median": float(np.median(pairs.followup["value"][at])),
+            "baseline_median": float(np.median(readout.baseline[at])),
+            "followup_median": float(np.median(readout.followup[at])),
         }
-    if tested:
-        numbers = {
-            "effect": test.estimate,
-            "effect_low": test.low,
-            "effect_high": test.high,
-            "statistic": test.t,
-            "df": test.df,
-            "p_value": test.p,
-            "wilcoxon_p": battery.wilcoxon_p,
-            "signflip_p": battery.signflip_p,
-            "signflip_fwer_p": battery.signflip_fwer_p,
-            "hodges_lehmann": battery.hodges_lehmann,
-            "rank_biserial": battery.rank_biserial,
-        }
-        row |= {name: float(values[column]) for name, values in numbers.items()}
-        row["agreement"] = int(battery.agreement[column])
-    return row
+    return row | _numbers(readout, column) if tested else row
+
+
+def _numbers(readout: MarkerReadout, column: int) -> dict[str, Any]:
+    battery, test = readout.battery, readout.battery.primary
+    effects = {
+        "effect": test.estimate,
+        "effect_low": test.low,
+        "effect_high": test.high,
+        "hodges_lehmann": battery.hodges_lehmann,
+    }
+    if readout.name == "percent_positive":
+        effects = {name: np.exp(values) for name, values in effects.items()}
+    numbers = {
+        **effects,
+        "statistic": test.t,
+        "df": test.df,
+        "p_value": test.p,
+        "wilcoxon_p": battery.wilcoxon_p,
+        "signflip_p": battery.signflip_p,
+        "signflip_fwer_p": battery.signflip_fwer_p,
+        "rank_biserial": battery.rank_biserial,
+    }
+    return {
+        **{name: float(values[column]) for name, values in numbers.items()},
+        "agreement": int(battery.agreement[column]),
+    }
 
 
 def _judge(
@@ -177,19 +237,6 @@ def _judge(
     if not tested:
         return "constant", "the change is the same in every pair"
     return "tested", ""
-
-
-def _assign_families(rows: Sequence[dict[str, Any]]) -> None:
-    families: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        parts = ("modality", "source", "treatment", "contrast", "readout")
-        row["family"] = f"exploratory: {', '.join(str(row[part]) for part in parts)}"
-        if row["status"] == "tested":
-            families.setdefault(row["family"], []).append(row)
-    for members in families.values():
-        q_values = benjamini_hochberg(np.array([row["p_value"] for row in members]))
-        for row, q_value in zip(members, q_values, strict=True):
-            row["q_value"] = float(q_value)
 
 
 def load_marker_changes(path: Path | str) -> pd.DataFrame:

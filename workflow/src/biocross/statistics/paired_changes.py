@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.statistics.battery import ALPHA, Battery, run_battery
+from biocross.statistics.families import CONFIRMATORY, correct_families, exploratory
 from biocross.statistics.moderation import MIN_PAIRS
-from biocross.statistics.multiplicity import benjamini_hochberg
 from biocross.statistics.pairs import (
     PairTable,
     pair_tables,
@@ -40,7 +40,6 @@ NOT_MEASURED = {
 MIN_EVENTS = 20
 NEAR_ZERO = 3
 MIN_CONFIRMATORY_PAIRS = 6
-CONFIRMATORY = "confirmatory"
 
 
 def find_paired_changes(
@@ -147,20 +146,14 @@ def assign_families(
     confirmatory
         Modality, source and readout of the confirmatory family.
     """
-    families: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         declared = (row["modality"], row["source"], row["readout"]) == confirmatory
         enough = row["n_pairs"] >= MIN_CONFIRMATORY_PAIRS
-        parts = ("modality", "source", "treatment", "contrast", "readout")
-        row["family"] = f"exploratory: {', '.join(str(row[part]) for part in parts)}"
+        row["family"] = exploratory(row, "modality", "source", "treatment", "contrast", "readout")
         if declared and enough and row["population"] in primary:
             row["family"] = CONFIRMATORY
-        if row["status"] == "tested":
-            families.setdefault(row["family"], []).append(row)
-    for members in families.values():
-        q_values = benjamini_hochberg(np.array([row["p_value"] for row in members]))
-        for row, q_value in zip(members, q_values, strict=True):
-            row["q_value"] = float(q_value)
+    for members in correct_families(rows).values():
+        for row in members:
             row["detectable_fold_family"] = float(
                 detectable_fold(
                     row["change_sd"], row["n_pairs"], row["df"], alpha=ALPHA / len(members)

@@ -89,8 +89,8 @@ def _events_at_equal_depth(pairs: PairTable) -> tuple[FloatArray, FloatArray]:
         )
 
 
-def _abundance(events_0: FloatArray, events_1: FloatArray) -> FloatArray:
-    """Return the mean log number of events per population."""
+def mean_log_events(events_0: FloatArray, events_1: FloatArray) -> FloatArray:
+    """Return the mean log number of events per column, on which variances depend."""
     return _column_means(np.log((events_0 + events_1) / 2 + 0.5))
 
 
@@ -105,7 +105,7 @@ def _percent_of_parent(pairs: PairTable, events: tuple[FloatArray, FloatArray]) 
     logit_0, logit_1 = equal_depth_logit(
         before["count"], before["parent_count"], after["count"], after["parent_count"]
     )
-    abundance, caveat = _abundance(*events), ""
+    abundance, caveat = mean_log_events(*events), ""
     only_percent = np.isnan(logit_0 + logit_1) & ~np.isnan(before["percent"] + after["percent"])
     only_percent &= np.isnan(before["count"]) | np.isnan(after["count"])
     if only_percent.any():
@@ -156,7 +156,7 @@ def rounding_unit(percent: FloatArray) -> float:
 def _cells_per_ul(pairs: PairTable, events: tuple[FloatArray, FloatArray]) -> Readout:
     before, after = _above_zero(pairs.baseline), _above_zero(pairs.followup)
     change = np.log(after) - np.log(before)
-    abundance = _abundance(*events)
+    abundance = mean_log_events(*events)
     if np.isnan(abundance[~np.isnan(change).all(axis=0)]).any():
         abundance = _column_means((np.log(after) + np.log(before)) / 2)
     return Readout(
@@ -222,6 +222,6 @@ def _composition(
         baseline=baseline,
         followup=followup,
         change=change,
-        abundance=_abundance(*events),
+        abundance=mean_log_events(*events),
         caveat=caveat,
     )
