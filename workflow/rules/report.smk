@@ -39,8 +39,10 @@ rule write_report:
             ledger=rules.summarise_flow.output.ledger,
             thresholds=rules.summarise_flow.output.thresholds,
         ),
-        changes=rules.find_paired_changes.output.changes,
-        markers=rules.find_marker_changes.output.changes,
+        statistics=[
+            rules.find_paired_changes.output.changes,
+            rules.find_marker_changes.output.changes,
+        ],
         counts=rules.gather_populations.output.counts,
         samples=rules.check_cohort.output.samples,
         pairs=rules.check_cohort.output.pairs,

@@ -1,10 +1,11 @@
+from pathlib import Path
+
 from biocross.report.html import write_report
 from biocross.workflow import logged
 
 with logged(snakemake):
     write_report(
-        changes=snakemake.input.changes,
-        markers=snakemake.input.markers,
+        statistics={Path(path).stem: path for path in snakemake.input.statistics},
         counts=snakemake.input.counts,
         samples=snakemake.input.samples,
         pairs=snakemake.input.pairs,

@@ -15,11 +15,11 @@ from markupsafe import Markup
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.report.figures import PANEL_SIZE, STYLE, Panel, change_panels, draw_panel, records
 from biocross.report.methods import REFERENCES, methods_paragraphs
+from biocross.report.sections import READOUT_WORDS, table_section
 from biocross.report.words import (
     finding,
     format_effect,
     format_number,
-    format_p,
     no_finding,
     plain,
 )
@@ -30,11 +30,6 @@ from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_tab
 from biocross.tables import written_whole
 
 TEMPLATE = "report_template.html"
-READOUT_WORDS = {
-    "percent_of_parent": "% of parent",
-    "cells_per_ul": "cells/µl",
-    "composition": "composition",
-}
 
 
 class Plot(NamedTuple):
@@ -46,8 +41,7 @@ class Plot(NamedTuple):
 
 
 def write_report(
-    changes: Path | str,
-    markers: Path | str,
+    statistics: Mapping[str, Path | str],
     counts: Path | str,
     samples: Path | str,
     pairs: Path | str,
@@ -62,8 +56,9 @@ def write_report(
 
     Parameters
     ----------
-    changes, markers
-        ``paired_changes.tsv`` and ``marker_changes.tsv``.
+    statistics
+        The tables of ``results/statistics`` by name, ``paired_changes`` and ``marker_changes``
+        among them.
     counts, samples, pairs
         ``counts.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of ``results/cohort``.
     ledger, thresholds
@@ -77,7 +72,8 @@ def write_report(
     """
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     design, fdr = settings["design"], settings["statistics"]["fdr"]
-    table, marker_table = load_changes(changes), load_marker_changes(markers)
+    table = load_changes(statistics["paired_changes"])
+    marker_table = load_marker_changes(statistics["marker_changes"])
     versions_by_name = dict(read_table(versions)[["name", "version"]].to_numpy().tolist())
     panels = change_panels(
         table, read_long_table(counts, samples), read_pair_sheet(pairs), design["levels"]
@@ -87,11 +83,11 @@ def write_report(
         "design": design,
         "fdr": fdr,
         "answer": answer(table, fdr, design["contrast"]),
+        "warnings": warnings_first(table, statistics.get("calibration")),
         "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
         "cohort": cohort_rows(read_table(pairs)),
         "plots": [draw_plot(panel, fdr) for panel in panels],
-        "changes": [_change_cells(row) for row in records(table)],
-        "markers": [_marker_cells(row) for row in records(marker_table)],
+        "sections": [table_section(name, path, fdr) for name, path in statistics.items()],
         "untested": untested(table),
         "ledger": ledger_rows(read_table(ledger)) if ledger else [],
         "thresholds": threshold_rows(read_table(thresholds)) if thresholds else [],
@@ -141,6 +137,40 @@ def answer(table: pd.DataFrame, fdr: float, contrast_column: str) -> dict[str, A
         "exploratory": [finding(row, contrast_column) for row in records(exploratory)],
         "n_confirmatory": len(confirmatory),
     }
+
+
+def warnings_first(table: pd.DataFrame, calibration: Path | str | None) -> list[str]:
+    """Say what casts doubt on the whole run: batch that goes with the visit, inflated error rate.
+
+    Parameters
+    ----------
+    table
+        Of `load_changes`.
+    calibration
+        ``calibration.tsv``, or None.
+
+    Returns
+    -------
+    list of str
+        Sentences; empty where nothing is known against the run.
+    """
+    confounded = table[table["note"].fillna("").str.contains("confounded_with_batch")]
+    warnings = [
+        f"{treatment}, {plain(contrast)}: every pair changes batch with the visit, so a shift "
+        "between batches would look like a change of the cells; no analysis can tell them apart"
+        for treatment, contrast in confounded[["treatment", "contrast"]]
+        .drop_duplicates()
+        .itertuples(index=False)
+    ]
+    rates = read_table(calibration) if calibration else pd.DataFrame()
+    for row in records(rates):
+        if row["verdict"] == "inflated" and row["scope"] == "class":
+            warnings.append(
+                f"{row['treatment']}, {plain(row['contrast'])}, {plain(row['readout'])}: with "
+                f"visits swapped at random {100 * row['rate']:.0f} % instead of 5 % of the "
+                f"populations with {row['what']} fall below 0.05; trust their p values less"
+            )
+    return warnings
 
 
 def marker_findings(table: pd.DataFrame, fdr: float, contrast_column: str) -> list[str]:
@@ -201,44 +231,6 @@ def _with_tooltips(svg: str, panel: Panel) -> str:
     return re.sub(r'<g id="patient:([^"]+)">', title, svg)
 
 
-def _change_cells(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "treatment": row["treatment"],
-        "contrast": row["contrast"],
-        "population": plain(row["population"]),
-        "parent": plain(row["parent"]),
-        "readout": READOUT_WORDS[str(row["readout"])],
-        "n_pairs": row["n_pairs"],
-        "baseline": format_number(row["baseline_median"]),
-        "followup": format_number(row["followup_median"]),
-        "effect": format_effect(row) if row["status"] == "tested" else "–",
-        "p": format_p(row["p_value"]),
-        "q": format_p(row["q_value"]),
-        "wilcoxon": format_p(row["wilcoxon_p"]),
-        "family": str(row["family"]).split(":")[0],
-        "status": plain(row["status"]),
-        "sort_q": row["q_value"] if pd.notna(row["q_value"]) else 2,
-    }
-
-
-def _marker_cells(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "treatment": row["treatment"],
-        "contrast": row["contrast"],
-        "population": plain(row["population"]),
-        "marker": row["marker"],
-        "readout": str(row["readout"]).replace("percent_positive", "% positive"),
-        "n_pairs": row["n_pairs"],
-        "baseline": format_number(row["baseline_median"]),
-        "followup": format_number(row["followup_median"]),
-        "effect": format_effect(row) if row["status"] == "tested" else "–",
-        "p": format_p(row["p_value"]),
-        "q": format_p(row["q_value"]),
-        "status": plain(row["status"]),
-        "sort_q": row["q_value"] if pd.notna(row["q_value"]) else 2,
-    }
-
-
 def untested(table: pd.DataFrame) -> list[dict[str, Any]]:
     """List what could not be tested and why, equal reasons together."""
     rows = []
@@ -290,7 +282,7 @@ def threshold_rows(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
                 "median": format_number(part["value"].median()),
                 "range": f"{format_number(part['value'].min())} to "
                 f"{format_number(part['value'].max())}",
-                "depth": format_number(part["depth"].median()),
+                "depth": format_number(part["depth"].dropna().median()),
                 "sources": ", ".join(f"{source}: {count}" for source, count in sources.items()),
             }
         )

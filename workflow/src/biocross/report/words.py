@@ -38,9 +38,9 @@ def format_effect(row: Mapping[str, Any]) -> str:
     low, high = format_number(row["effect_low"]), format_number(row["effect_high"])
     value = format_number(row["effect"])
     if row["effect_scale"] in ("odds_ratio", "fold_change"):
-        kind = "odds" if row["effect_scale"] == "odds_ratio" else "cells/µl"
+        kind = "odds " if row["effect_scale"] == "odds_ratio" else ""
         bound = ", a bound" if row.get("effect_is_bound") is True else ""
-        return f"{kind} × {value} ({low} to {high}{bound})"
+        return f"{kind}× {value} ({low} to {high}{bound})"
     return f"{value:>} ({low} to {high}) {row['effect_scale']}"
 
 
@@ -83,7 +83,8 @@ def finding(row: Mapping[str, Any], contrast_column: str) -> str:
     Returns
     -------
     str
-        Subject, direction, medians, circumstances, effect with interval, pairs, q.
+        Subject, direction, medians, circumstances, effect with interval, pairs, q, and what
+        contradicts it.
     """
     centre = 1.0 if row["effect_scale"] in ("odds_ratio", "fold_change") else 0.0
     verb = "rose" if row["effect"] > centre else "fell"
@@ -98,9 +99,10 @@ def finding(row: Mapping[str, Any], contrast_column: str) -> str:
             "cells_per_ul": "cells/µl",
         }.get(row["readout"], plain(row["readout"]))
         what = f"{plain(row['population'])} {verb} from {before} to {after} {unit}"
+    caveat = f"; {plain(row['note'])}" if isinstance(row["note"], str) and row["note"] else ""
     return (
         f"{what} {during(row, contrast_column)}: {format_effect(row)}, "
-        f"{row['n_pairs']} pairs, q = {format_p(row['q_value'])}"
+        f"{row['n_pairs']} pairs, q = {format_p(row['q_value'])}{caveat}"
     )
 
 

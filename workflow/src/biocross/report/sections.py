@@ -1,0 +1,224 @@
+"""The report's tables: one description per table of results."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from biocross.report.figures import records
+from biocross.report.words import format_effect, format_number, format_p, plain
+from biocross.statistics.pairs import read_table
+
+READOUT_WORDS = {
+    "percent_of_parent": "% of parent",
+    "cells_per_ul": "cells/µl",
+    "composition": "composition",
+    "median": "median",
+    "percent_positive": "% positive",
+}
+Row = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """One column: its heading, how a cell is written, and whether it is a number."""
+
+    heading: str
+    cell: Callable[[Row], str]
+    numeric: bool = False
+
+
+class Section(NamedTuple):
+    """One table of the report, ready for the template.
+
+    Parameters
+    ----------
+    name, title, intro
+        Anchor, heading, and what to know before reading.
+    columns
+        Heading and whether it is numeric.
+    rows
+        Cells as text, and whether the row is below the false discovery rate.
+    empty
+        What to say where there are no rows.
+    file
+        The table with all columns.
+    """
+
+    name: str
+    title: str
+    intro: str
+    columns: list[tuple[str, bool]]
+    rows: list[tuple[list[str], bool]]
+    empty: str
+    file: str
+
+
+class Description(NamedTuple):
+    """How a table of results becomes a section."""
+
+    title: str
+    intro: str
+    columns: tuple[Column, ...]
+    empty: str
+
+
+def words(heading: str, name: str) -> Column:
+    """Describe a column of words."""
+    return Column(heading, lambda row: plain(row[name]) if pd.notna(row[name]) else "")
+
+
+def number(heading: str, name: str) -> Column:
+    """Describe a column of numbers."""
+    return Column(heading, lambda row: format_number(row[name]), True)
+
+
+def p_value(heading: str, name: str) -> Column:
+    """Describe a column of p or q values."""
+    return Column(heading, lambda row: format_p(row[name]), True)
+
+
+def _effect(row: Row) -> str:
+    return format_effect(row) if pd.notna(row["effect_low"]) else format_number(row["effect"])
+
+
+def _rho(row: Row) -> str:
+    low, high = format_number(row["rho_low"]), format_number(row["rho_high"])
+    return f"{format_number(row['rho'])} ({low} to {high})" if pd.notna(row["rho"]) else "–"
+
+
+def _rate(row: Row) -> str:
+    low, high = format_number(row["rate_low"]), format_number(row["rate_high"])
+    return f"{format_number(row['rate'])} ({low} to {high})" if pd.notna(row["rate"]) else "–"
+
+
+WHO = (words("Treatment", "treatment"), words("Contrast", "contrast"))
+WHAT = (words("Population", "population"), words("Parent", "parent"))
+READOUT = Column("Readout", lambda row: READOUT_WORDS[str(row["readout"])])
+EFFECT = Column("Effect (95 % CI)", _effect)
+MEDIANS = (number("Before", "baseline_median"), number("After", "followup_median"))
+P, Q = p_value("p", "p_value"), p_value("q", "q_value")
+STATUS = (words("Status", "status"), words("Note", "note"))
+PAIRS = number("Pairs", "n_pairs")
+FAMILY = Column("Family", lambda row: str(row["family"]).split(":")[0])
+
+DESCRIPTIONS: dict[str, Description] = {
+    "paired_changes": Description(
+        "Changes of populations",
+        "Before and after are medians over complete pairs, in the unit of the readout. Odds: ratio "
+        "of the odds of belonging to the population within its parent; × alone: ratio of cells/µl, "
+        "or of the share among all parts (composition).",
+        (
+            *(*WHO, *WHAT, READOUT, PAIRS, *MEDIANS, EFFECT, P, Q),
+            *(p_value("Wilcoxon p", "wilcoxon_p"), FAMILY, *STATUS),
+        ),
+        "No population was measured.",
+    ),
+    "marker_changes": Description(
+        "Changes of state markers",
+        "Medians on the transformed scale, or percent of cells above the marker's border.",
+        (
+            *(*WHO, WHAT[0], words("Marker", "marker"), READOUT, PAIRS, *MEDIANS, EFFECT, P, Q),
+            *STATUS,
+        ),
+        "The panel has no state markers.",
+    ),
+    "treatment_differences": Description(
+        "Differences between treatments",
+        "Ratio of the two arms' changes. A change in one arm and none in the other is not a "
+        "difference between arms; this table is.",
+        (
+            *(words("A", "treatment_a"), words("B", "treatment_b"), WHO[1], *WHAT, READOUT),
+            *(number("Pairs A", "n_pairs_a"), number("Pairs B", "n_pairs_b")),
+            *(number("Change A", "effect_a"), number("Change B", "effect_b")),
+            *(Column("A / B (95 % CI)", _effect), P, Q, *STATUS),
+        ),
+        "The study has one treatment.",
+    ),
+    "longitudinal": Description(
+        "All visits together",
+        "Each visit against the first, with patients as fixed effects; any visit: the joint test.",
+        (
+            *(WHO[0], *WHAT, READOUT, words("Term", "term"), number("Patients", "n_patients")),
+            *(EFFECT, P, Q, *STATUS),
+        ),
+        "No patient has two visits.",
+    ),
+    "response": Description(
+        "Responders and non-responders",
+        "Ratio of the responders' change to that of the others.",
+        (
+            *(*WHO, *WHAT, READOUT, number("Responders", "n_responders")),
+            *(number("Others", "n_nonresponders"), EFFECT, P, Q, *STATUS),
+        ),
+        "patients.tsv has no column `responder`.",
+    ),
+    "clinical_associations": Description(
+        "Cells and clinic",
+        "Change against change within a treatment (Spearman). Exploratory.",
+        (
+            *(*WHO, *WHAT, READOUT, words("Variable", "variable"), PAIRS),
+            *(Column("rho (95 % CI)", _rho), P, Q, *STATUS),
+        ),
+        "There are no clinical measurements at both visits.",
+    ),
+    "specifications": Description(
+        "How far the primary findings hold",
+        "The analysis varied: another readout or test, each patient left out, batch, oral "
+        "steroids, and dropouts. Holds: same direction and p below 0.05.",
+        (
+            *(*WHO, WHAT[0], words("Aspect", "aspect"), words("Specification", "specification")),
+            *(PAIRS, EFFECT, P, words("Holds", "holds"), *STATUS),
+        ),
+        "There is no confirmatory family.",
+    ),
+    "calibration": Description(
+        "Does this run keep its promise?",
+        "Every patient's visits were swapped at random and the whole chain repeated: nothing can "
+        "have changed, so about 5 % of populations should fall below 0.05.",
+        (
+            *(words("Scope", "scope"), *WHO, words("Readout", "readout")),
+            *(words("What", "what"), number("Populations", "n_populations"), PAIRS),
+            *(number("Relabellings", "n_relabellings"), Column("Rate (95 % interval)", _rate)),
+            *(words("Verdict", "verdict"), *STATUS),
+        ),
+        "The check was switched off (statistics.relabellings: 0).",
+    ),
+}
+
+
+def table_section(name: str, path: Path | str, fdr: float) -> Section:
+    """Prepare one table of results for the template.
+
+    Parameters
+    ----------
+    name
+        Of the table, a key of `DESCRIPTIONS`.
+    path
+        The TSV.
+    fdr
+        False discovery rate below which a row is highlighted.
+
+    Returns
+    -------
+    Section
+        The table as text.
+    """
+    described = DESCRIPTIONS[name]
+    table = read_table(path)
+    rows = [
+        (
+            [column.cell(row) for column in described.columns],
+            bool(row["status"] == "tested" and row.get("q_value", 1.0) < fdr),
+        )
+        for row in records(table)
+    ]
+    return Section(
+        name,
+        described.title,
+        described.intro,
+        [(column.heading, column.numeric) for column in described.columns],
+        rows,
+        described.empty,
+        f"statistics/{Path(path).name}",
+    )
