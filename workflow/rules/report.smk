@@ -42,6 +42,12 @@ rule write_report:
         statistics=[
             rules.find_paired_changes.output.changes,
             rules.find_marker_changes.output.changes,
+            rules.find_treatment_differences.output.differences,
+            rules.find_longitudinal_changes.output.changes,
+            rules.vary_specifications.output.specifications,
+            rules.calibrate_run.output.calibration,
+            rules.find_response.output.response,
+            rules.find_clinical_associations.output.associations,
         ],
         counts=rules.gather_populations.output.counts,
         samples=rules.check_cohort.output.samples,

@@ -1,13 +1,25 @@
-# REQUIRED INPUTS: results/populations/counts.tsv and expression.tsv, results/cohort/samples.tsv.
-# OUTPUTS: results/statistics/paired_changes.tsv, results/statistics/marker_changes.tsv.
+# REQUIRED INPUTS: results/populations/counts.tsv and expression.tsv, results/cohort/samples.tsv and
+#                  pairs.tsv, populations.yaml; patients.tsv for the response.
+# OUTPUTS: results/statistics/: paired_changes.tsv, marker_changes.tsv, treatment_differences.tsv,
+#          longitudinal.tsv, response.tsv, clinical_associations.tsv, specifications.tsv,
+#          calibration.tsv.
+
+# What every test of populations reads.
+POPULATION_PAIRS = {
+    "counts": rules.gather_populations.output.counts,
+    "samples": rules.check_cohort.output.samples,
+    "pairs": rules.check_cohort.output.pairs,
+    "populations": INPUTS["populations"],
+}
+CONFIRMATORY_READOUT = [
+    config["statistics"]["confirmatory"][part]
+    for part in ("modality", "source", "readout")
+]
 
 
 rule find_paired_changes:
     input:
-        counts=rules.gather_populations.output.counts,
-        samples=rules.check_cohort.output.samples,
-        pairs=rules.check_cohort.output.pairs,
-        populations=INPUTS["populations"],
+        **POPULATION_PAIRS,
     output:
         changes=report(
             OUT / "statistics" / "paired_changes.tsv",
@@ -23,10 +35,7 @@ rule find_paired_changes:
         runtime=20,
     params:
         code=code_digest("biocross.statistics.paired_changes"),
-        confirmatory=[
-            config["statistics"]["confirmatory"][part]
-            for part in ("modality", "source", "readout")
-        ],
+        confirmatory=CONFIRMATORY_READOUT,
         seed=config["statistics"]["seed"],
     message:
         "Testing whether population frequencies changed within patients"
@@ -64,3 +73,162 @@ rule find_marker_changes:
         "Testing whether state markers changed within patients"
     script:
         "../scripts/find_marker_changes.py"
+
+
+rule find_treatment_differences:
+    input:
+        **POPULATION_PAIRS,
+    output:
+        differences=report(
+            OUT / "statistics" / "treatment_differences.tsv",
+            caption="../report/treatment_differences.rst",
+            category="Changes",
+        ),
+    log:
+        log_path("find_treatment_differences"),
+    benchmark:
+        benchmark_path("find_treatment_differences")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.statistics.treatment_differences"),
+    message:
+        "Testing whether treatments differ in their changes"
+    script:
+        "../scripts/find_treatment_differences.py"
+
+
+rule find_longitudinal_changes:
+    input:
+        counts=rules.gather_populations.output.counts,
+        samples=rules.check_cohort.output.samples,
+    output:
+        changes=report(
+            OUT / "statistics" / "longitudinal.tsv",
+            caption="../report/longitudinal.rst",
+            category="Changes",
+        ),
+    log:
+        log_path("find_longitudinal_changes"),
+    benchmark:
+        benchmark_path("find_longitudinal_changes")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.statistics.visits"),
+        levels=config["design"]["levels"],
+        covariates=config["statistics"]["covariates"],
+    message:
+        "Testing all visits together"
+    script:
+        "../scripts/find_longitudinal_changes.py"
+
+
+rule find_response:
+    input:
+        **POPULATION_PAIRS,
+        patients=INPUTS["patients"],
+    output:
+        response=report(
+            OUT / "statistics" / "response.tsv",
+            caption="../report/response.rst",
+            category="Clinic",
+        ),
+    log:
+        log_path("find_response"),
+    benchmark:
+        benchmark_path("find_response")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.statistics.response"),
+        responder_based_on=config["statistics"]["responder_based_on"],
+    message:
+        "Testing whether responders change otherwise"
+    script:
+        "../scripts/find_response.py"
+
+
+rule find_clinical_associations:
+    input:
+        **POPULATION_PAIRS,
+    output:
+        associations=report(
+            OUT / "statistics" / "clinical_associations.tsv",
+            caption="../report/clinical_associations.rst",
+            category="Clinic",
+        ),
+    log:
+        log_path("find_clinical_associations"),
+    benchmark:
+        benchmark_path("find_clinical_associations")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.statistics.clinical"),
+        seed=config["statistics"]["seed"],
+    message:
+        "Relating changes of cells to changes in the clinic"
+    script:
+        "../scripts/find_clinical_associations.py"
+
+
+rule vary_specifications:
+    input:
+        **POPULATION_PAIRS,
+        changes=rules.find_paired_changes.output.changes,
+    output:
+        specifications=report(
+            OUT / "statistics" / "specifications.tsv",
+            caption="../report/specifications.rst",
+            category="Trust",
+        ),
+    log:
+        log_path("vary_specifications"),
+    benchmark:
+        benchmark_path("vary_specifications")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.statistics.specifications"),
+        confirmatory=CONFIRMATORY_READOUT,
+        fdr=config["statistics"]["fdr"],
+        seed=config["statistics"]["seed"],
+    message:
+        "Varying the analysis of the primary findings"
+    script:
+        "../scripts/vary_specifications.py"
+
+
+rule calibrate_run:
+    input:
+        **POPULATION_PAIRS,
+        changes=rules.find_paired_changes.output.changes,
+    output:
+        calibration=report(
+            OUT / "statistics" / "calibration.tsv",
+            caption="../report/calibration.rst",
+            category="Trust",
+        ),
+    log:
+        log_path("calibrate_run"),
+    benchmark:
+        benchmark_path("calibrate_run")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.statistics.calibration"),
+        confirmatory=CONFIRMATORY_READOUT,
+        relabellings=config["statistics"]["relabellings"],
+        fdr=config["statistics"]["fdr"],
+        seed=config["statistics"]["seed"],
+    message:
+        "Checking the run's own error rate"
+    script:
+        "../scripts/calibrate_run.py"

@@ -85,6 +85,11 @@ def gather_populations(
         The gates' table of marker medians, or None.
     counts_out, expression_out
         ``results/populations/counts.tsv`` and ``expression.tsv``.
+
+    Raises
+    ------
+    TableError
+        A table counts a sample that the sheet does not know.
     """
     sheet = {row["sample_id"]: row for row in read_rows(samples)}
     vocabulary = load_vocabulary(Path(populations))
@@ -116,7 +121,14 @@ def _long_rows(
 ) -> Iterator[dict[str, Any]]:
     of_sample: dict[str, dict[str, Mapping[str, str]]] = {}
     for row in rows:
-        of_sample.setdefault(row["sample_id"], {})[row["population"]] = row
+        if row["sample_id"] not in sheet:
+            raise TableError(
+                f'{source}: sample "{row["sample_id"]}" was counted but is in no sheet of samples; '
+                "run check_cohort again"
+            )
+        of_sample.setdefault(row["sample_id"], {})[row["population"]] = _if_measured(
+            row, sheet[row["sample_id"]]["tissue"], vocabulary
+        )
     for sample_id, sample in sheet.items():
         counted = of_sample.get(sample_id, {})
         for name, row in counted.items():
@@ -127,6 +139,14 @@ def _long_rows(
                 **row,
                 "cells_per_ul": per_ul,
             }
+
+
+def _if_measured(row: Mapping[str, str], tissue: str, vocabulary: Vocabulary) -> Mapping[str, str]:
+    """Take the numbers from a row whose population the tissue's preparation has removed."""
+    known = vocabulary.get(row["population"])
+    if known is None or tissue not in known.not_measured_in:
+        return row
+    return {**row, **dict.fromkeys(("count", "percent", "cells_per_ul"), "")}
 
 
 def _add_percent(rows: list[dict[str, Any]]) -> None:

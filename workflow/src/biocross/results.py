@@ -133,7 +133,10 @@ class Results:
         return axes
 
     def _read(self, *parts: str) -> pd.DataFrame:
-        return read_table(self.folder.joinpath(*parts))
+        path = self.folder.joinpath(*parts)
+        if not path.is_file():
+            raise BiocrossError(f"this run has no {path}; a study without FCS files makes none")
+        return read_table(path)
 
     def __repr__(self) -> str:
         pairs = self.pairs[self.pairs["complete"] == "yes"]

@@ -65,17 +65,60 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     problems += _vocabulary_problems(Path(inputs["populations"]))
     if not inputs["samples"] and not inputs["counts"]:
         problems.append(Problem("inputs", None, "names neither samples nor counts; give one"))
-    if problems:
-        return Cohort((), {}, {}, tuple(design["levels"])), problems
-    cohort = _cohort(design, samples, patients, clinical, frequencies)
+    readable = not problems
     problems += _sample_problems(inputs["samples"], samples)
-    problems += _level_problems(inputs, samples, cohort)
+    problems += _level_problems(inputs, design, samples, patients, frequencies)
     problems += _duplicates(inputs["patients"], patients, ("patient_id", "visit"))
+    problems += _duplicates(inputs["clinical"], clinical, ("patient_id", "visit"))
     problems += _link_problems(inputs, samples, patients, clinical, frequencies)
     problems += _contrast_problems(design)
     if "simulate" not in config:
         problems += _missing_files(inputs, samples)
+    if not readable:
+        return Cohort((), {}, {}, tuple(design["levels"])), problems
+    cohort = _cohort(design, samples, patients, clinical, frequencies)
+    problems += _comparison_problems(inputs["samples"] or inputs["counts"], cohort)
+    problems += _covariate_problems(config, cohort)
     return cohort, problems
+
+
+def _comparison_problems(file: str, cohort: Cohort) -> list[Problem]:
+    """Refuse what would count a patient twice: the patient is the unit of every test."""
+    seen: dict[tuple[str, str, str], str] = {}
+    problems = []
+    for sample in (*cohort.samples, *cohort.table_samples):
+        where = "table" if sample in cohort.table_samples else "file"
+        key = (f"{where} {sample.modality}", cohort.unit(sample), cohort.level(sample))
+        if key in seen and cohort.contrast_column == "visit":
+            message = (
+                f'samples "{seen[key]}" and "{sample.sample_id}" are of the same patient and '
+                f"visit; design.contrast: visit compares one sample per visit (leave the "
+                "stimulated ones out, or compare stimulations)"
+            )
+            problems.append(Problem(file, None, message))
+        seen.setdefault(key, sample.sample_id)
+    visits = {sample.visit for sample in (*cohort.samples, *cohort.table_samples)}
+    if cohort.contrast_column == "stimulation" and len(visits) > 1:
+        message = (
+            f"design.contrast: stimulation compares within one visit, but there are {len(visits)} "
+            f"({', '.join(sorted(visits))}); make one configuration per visit"
+        )
+        problems.append(Problem(file, None, message))
+    return problems
+
+
+def _covariate_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
+    columns = {name for cells in cohort.clinical.values() for name in cells}
+    return [
+        Problem(
+            "statistics.covariates",
+            None,
+            f'"{name}" is no numeric column of {config["inputs"]["clinical"] or "a clinical sheet"}'
+            f"{did_you_mean(name, columns)}",
+        )
+        for name in config["statistics"]["covariates"]
+        if name not in columns
+    ]
 
 
 def _cohort(
@@ -147,8 +190,11 @@ def _duplicates(file: str, rows: Sequence[SheetRow], keys: tuple[str, ...]) -> l
     first: dict[tuple[Any, ...], int] = {}
     for row in rows:
         key = tuple(row.cells.get(name, "") for name in keys)
+        if not key[0]:
+            continue
         if key in first:
-            what = ", ".join(f'{name} "{value}"' for name, value in zip(keys, key, strict=True))
+            named = zip(keys, key, strict=True)
+            what = ", ".join(f'{name} "{value}"' for name, value in named if value)
             message = f"{what} is already in row {first[key]}; keep one of them"
             problems.append(Problem(file, row.number, message))
         first.setdefault(key, row.number)
@@ -157,29 +203,37 @@ def _duplicates(file: str, rows: Sequence[SheetRow], keys: tuple[str, ...]) -> l
 
 def _sample_problems(file: str, rows: Sequence[SheetRow]) -> list[Problem]:
     problems = _duplicates(file, rows, ("sample_id",))
+    # A library of single-cell RNA may carry several samples, an FCS file may not.
+    flow = [row for row in rows if row.cells.get("modality") == "flow"]
+    problems += _duplicates(file, flow, ("path",))
     return problems + _duplicates(file, rows, ("patient_id", "visit", "stimulation", "modality"))
 
 
 def _level_problems(
-    inputs: Mapping[str, Any], samples: Sequence[SheetRow], cohort: Cohort
+    inputs: Mapping[str, Any],
+    design: Mapping[str, Any],
+    samples: Sequence[SheetRow],
+    patients: Sequence[SheetRow],
+    frequencies: Sequence[Frequency],
 ) -> list[Problem]:
-    column, levels = cohort.contrast_column, cohort.levels
+    column, levels = design["contrast"], design["levels"]
     problems = []
-    for row in samples:
-        level = row.cells.get(column)
-        if level is None:
-            message = f'"{column}" is empty, but the design compares its values'
-            problems.append(Problem(inputs["samples"], row.number, message))
-        elif level not in levels:
-            message = f'{column} "{level}" is not in design.levels{did_you_mean(level, levels)}'
-            problems.append(Problem(inputs["samples"], row.number, message))
-    in_table = {cohort.level(sample) for sample in cohort.table_samples}
+    for sheet, rows in (("samples", samples), ("patients", patients if column == "visit" else ())):
+        for row in rows:
+            level = row.cells.get(column)
+            if level is not None and level not in levels:
+                message = f'{column} "{level}" is not in design.levels{did_you_mean(level, levels)}'
+                problems.append(Problem(inputs[sheet], row.number, message))
+            if level is None and column == "stimulation":
+                message = f'"{column}" is empty, but the design compares its values'
+                problems.append(Problem(inputs[sheet], row.number, message))
+    in_table = {getattr(frequency.sample, column) for frequency in frequencies}
     for level in sorted(in_table - set(levels)):
         message = f'{column} "{level}" is not in design.levels{did_you_mean(level, levels)}'
         problems.append(Problem(inputs["counts"], None, message))
-    present = in_table | {row.cells.get(column) for row in samples}
+    present = in_table | {row.cells[column] for row in samples if column in row.cells}
     file = inputs["samples"] or inputs["counts"]
-    for level in levels:
+    for level in levels if present else ():
         if level not in present:
             message = f'no sample has the {column} "{level}" that design.levels names'
             problems.append(Problem(file, None, message))
@@ -193,13 +247,16 @@ def _link_problems(
     clinical: Sequence[SheetRow],
     frequencies: Sequence[Frequency],
 ) -> list[Problem]:
-    known = {row.cells["patient_id"] for row in patients}
+    known = {row.cells["patient_id"] for row in patients if "patient_id" in row.cells}
     in_table = dict.fromkeys(frequency.sample.patient_id for frequency in frequencies)
-    measured = {row.cells["patient_id"] for row in samples} | set(in_table)
+    measured = {row.cells.get("patient_id") for row in samples} | set(in_table)
+    if not known or not measured - {None}:
+        return []  # a sheet could not be read, which is reported already
     named: list[tuple[str, int | None, str]] = [
         (inputs[sheet], row.number, row.cells["patient_id"])
         for sheet, rows in (("samples", samples), ("clinical", clinical))
         for row in rows
+        if "patient_id" in row.cells
     ]
     named += [(inputs["counts"], None, patient) for patient in in_table]
     problems = [
@@ -213,7 +270,7 @@ def _link_problems(
     ]
     where = " or ".join(inputs[name] for name in ("samples", "counts") if inputs[name])
     for row in patients:
-        if (patient := row.cells["patient_id"]) not in measured:
+        if (patient := row.cells.get("patient_id")) not in measured:
             message = (
                 f'patient "{patient}" has no sample in {where}; '
                 "add the samples or remove the patient"
@@ -226,8 +283,8 @@ def _missing_files(inputs: Mapping[str, Any], samples: Sequence[SheetRow]) -> li
     problems = []
     folder = Path(inputs["folder"])
     for row in samples:
-        path = folder / row.cells["path"]
-        if not path.is_file():
+        path = folder / row.cells.get("path", "")
+        if "path" in row.cells and not path.is_file():
             message = f'there is no file "{path}"'
             if path.parent.is_dir():
                 message += did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])

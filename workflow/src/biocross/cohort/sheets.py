@@ -172,7 +172,7 @@ def read_sheet(path: Path, schema_name: str) -> tuple[list[SheetRow], list[Probl
     try:
         raw = read_rows(path)
     except TableError as error:
-        return [], [Problem(str(path), None, str(error).removeprefix(f"{path}: "))]
+        return [], [Problem(str(path), None, str(error).removeprefix(str(path)).lstrip(": "))]
     rows = [
         SheetRow(number, {key: _typed(value, schema, key) for key, value in cells.items() if value})
         for number, cells in enumerate(raw, 2)

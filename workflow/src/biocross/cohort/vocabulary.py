@@ -134,6 +134,8 @@ def _parent_problems(vocabulary: Vocabulary) -> list[str]:
     for population in vocabulary.values():
         for role in ("parent", "gated_under"):
             other = getattr(population, role)
+            if role == "gated_under" and other == population.parent:
+                continue
             if other is not None and other not in vocabulary:
                 hint = did_you_mean(other, vocabulary)
                 problems.append(f'{role} of {population.name} is "{other}", no population{hint}')

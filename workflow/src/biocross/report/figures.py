@@ -50,6 +50,18 @@ class Panel(NamedTuple):
     percent: pd.DataFrame
     changes: pd.DataFrame
 
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """What is plotted, apart from the treatment: gates and tables may share a name."""
+        first = self.changes.iloc[0]
+        return tuple(str(first[key]) for key in ("modality", "source", "population", "parent"))
+
+    @property
+    def title(self) -> str:
+        """The population, and what found it where that was not a gate."""
+        source = self.subject[1]
+        return plain(self.population) + ("" if source == "gate" else f" ({source})")
+
 
 def plot_paired_changes(
     changes: Path | str,
@@ -80,20 +92,20 @@ def plot_paired_changes(
     table, pair_sheet = read_long_table(counts, samples), read_pair_sheet(pairs)
     panels = list(change_panels(load_changes(changes), table, pair_sheet, levels))
     treatments = sorted({panel.treatment for panel in panels})
-    populations = list(dict.fromkeys(panel.population for panel in panels))
+    rows = list(dict.fromkeys(panel.subject for panel in panels))
     width, height = PANEL_SIZE
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            len(populations),
+            len(rows),
             len(treatments),
-            figsize=(width * len(treatments) + 0.6, height * len(populations)),
+            figsize=(width * len(treatments) + 0.6, height * len(rows)),
             squeeze=False,
             layout="constrained",
         )
         for axis in axes.flat:
             axis.set_axis_off()
         for panel in panels:
-            axis = axes[populations.index(panel.population), treatments.index(panel.treatment)]
+            axis = axes[rows.index(panel.subject), treatments.index(panel.treatment)]
             axis.set_axis_on()
             draw_panel(axis, panel, fdr)
         save_figure(figure, pdf_out, svg_out, png_out)
@@ -199,9 +211,9 @@ def _above_floor(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], fl
 def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None) -> None:
     axis.set_yscale("log")
     axis.set_xlim(-0.35, len(levels) - 0.65)
-    slant: dict[str, Any] = {}
+    slant: dict[str, Any] = {"parse_math": False}
     if len(levels) > 3:
-        slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+        slant |= {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(range(len(levels)), [plain(level) for level in levels], **slant)
     low, high = axis.get_ylim()
     axis.set_ylim(low / 1.15, high * 1.15)
@@ -210,10 +222,18 @@ def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None)
     axis.yaxis.set_major_formatter(
         FuncFormatter(lambda value, _: "0" if value == floor else f"{value:.3g}")
     )
-    axis.set_ylabel(f"% of {plain(panel.parent)}")
-    axis.set_title(f"{plain(panel.population)}\n{panel.treatment}", loc="left")
-    below = -0.2 if not slant else -0.36
-    axis.text(0, below, _summary(panel), transform=axis.transAxes, va="top", fontsize=6)
+    # Names are words: a "$" in one is no formula.
+    axis.set_ylabel(f"% of {plain(panel.parent)}", parse_math=False)
+    title = f"{panel.title}\n{panel.treatment}"
+    axis.set_title(title, loc="left", parse_math=False)
+    below = -0.2 if len(levels) <= 3 else -0.36
+    axis.text(
+        *(0, below, _summary(panel)),
+        transform=axis.transAxes,
+        va="top",
+        fontsize=6,
+        parse_math=False,
+    )
 
 
 def _summary(panel: Panel) -> str:

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from markupsafe import Markup
 
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.report.figures import PANEL_SIZE, STYLE, Panel, change_panels, draw_panel, records
-from biocross.report.methods import REFERENCES, methods_paragraphs
+from biocross.report.methods import REFERENCES, contrasts_of, methods_paragraphs
 from biocross.report.sections import READOUT_WORDS, table_section
 from biocross.report.words import (
     finding,
@@ -74,6 +75,7 @@ def write_report(
     design, fdr = settings["design"], settings["statistics"]["fdr"]
     table = load_changes(statistics["paired_changes"])
     marker_table = load_marker_changes(statistics["marker_changes"])
+    confirmatory = settings["statistics"]["confirmatory"]
     versions_by_name = dict(read_table(versions)[["name", "version"]].to_numpy().tolist())
     panels = change_panels(
         table, read_long_table(counts, samples), read_pair_sheet(pairs), design["levels"]
@@ -82,6 +84,10 @@ def write_report(
         "title": settings["report"]["title"],
         "design": design,
         "fdr": fdr,
+        "contrasts": contrasts_of(design),
+        "declared": ", ".join(
+            plain(confirmatory[part]) for part in ("modality", "source", "readout")
+        ),
         "answer": answer(table, fdr, design["contrast"]),
         "warnings": warnings_first(table, statistics.get("calibration")),
         "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
@@ -213,7 +219,7 @@ def draw_plot(panel: Panel, fdr: float) -> Plot:
         format_effect(row) if row["status"] == "tested" else str(row["note"])
         for row in records(panel.changes)
     )
-    name = f"{panel.population}, {panel.treatment}"
+    name = f"{panel.title}, {panel.treatment}"
     return Plot(
         Markup(_with_tooltips(svg, panel)),
         f"{name}: percent of {panel.parent}, one line per patient. {notes}",
@@ -223,7 +229,7 @@ def draw_plot(panel: Panel, fdr: float) -> Plot:
 
 def _with_tooltips(svg: str, panel: Panel) -> str:
     def title(match: re.Match[str]) -> str:
-        unit = match.group(1)
+        unit = unescape(match.group(1))
         values = panel.percent.loc[[unit]].to_numpy(dtype=float)[0]
         words = " → ".join(f"{format_number(float(value))} %" for value in values)
         return f'<g class="patient"><title>{Markup.escape(unit)}: {words}</title>'

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from biocross.cohort.design import parse_contrast
+
 REFERENCES = (
     "Moore WA, Parks DR. Update for the logicle data scale including operational code "
     "implementations. Cytometry A 2012;81A:273.",
@@ -31,12 +33,33 @@ def methods_paragraphs(config: Mapping[str, Any], versions: Mapping[str, str]) -
     list of str
         One paragraph each on cytometry, gating, frequencies, markers, multiplicity.
     """
-    measured = [_cytometry(config["flow"], versions), _gating()]
+    inputs, statistics = config["inputs"], config["statistics"]
     return [
-        *(measured if config["inputs"]["samples"] else [_imported()]),
+        *([_cytometry(config["flow"], versions), _gating()] if inputs["samples"] else []),
+        *([_imported()] if inputs["counts"] else []),
         _frequencies(config["design"]),
-        _markers(config["statistics"]),
-        _multiplicity(config["statistics"]),
+        *([_markers(statistics)] if inputs["samples"] else []),
+        _multiplicity(statistics),
+    ]
+
+
+def contrasts_of(design: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the pairs of levels that are compared, the later one first.
+
+    Parameters
+    ----------
+    design
+        The configuration's section ``design``.
+
+    Returns
+    -------
+    list of tuple of str
+        The declared contrasts, or every later level with the first.
+    """
+    first, *later = design["levels"]
+    declared = [parse_contrast(text) for text in design["contrasts"]]
+    return [(pair.followup, pair.baseline) for pair in declared] or [
+        (level, first) for level in later
     ]
 
 
@@ -85,13 +108,14 @@ def _gating() -> str:
 
 
 def _frequencies(design: Mapping[str, Any]) -> str:
-    levels = ", ".join(design["levels"][1:])
+    compared = ", and ".join(
+        f"{followup} was compared with {baseline}" for followup, baseline in contrasts_of(design)
+    )
     return (
-        f"The patient was the unit of analysis. For each patient, {levels} was compared with "
-        f"{design['levels'][0]}. The frequency of a population was its number of events divided by "
-        "that of its biological parent, on the logit scale with half an event added; both visits "
-        "of a pair were evaluated at the depth of the shallower one by hypergeometric thinning. "
-        "Cells per microlitre were compared on the log scale. Changes were tested by a paired t "
+        f"The patient was the unit of analysis. For each patient, {compared}. The frequency of a "
+        "population was its number of events divided by that of its biological parent, on the "
+        "logit scale with half an event added; both visits of a pair were evaluated at the depth "
+        "of the shallower one by hypergeometric thinning. Cells per microlitre were compared on the log scale. Changes were tested by a paired t "
         "test whose variance was moderated across populations with a trend in abundance, the "
         "prior weighing no more than the pairs themselves; with fewer than six populations, or "
         "for an outlying variance, by the plain paired t test. Beside it stand the exact Wilcoxon "

@@ -19,7 +19,8 @@ def format_number(value: float) -> str:
     """Write a measurement with three significant digits."""
     if value is None or not np.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    # From 999.5 on, three digits would be written 1e+03.
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def format_effect(row: Mapping[str, Any]) -> str:

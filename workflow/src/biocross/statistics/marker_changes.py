@@ -78,6 +78,7 @@ def find_marker_changes(
     scales = {name: _scale(transform) for name, transform in chosen.items()}
     table = read_long_table(expression, samples)
     table = table[table["marker"].isin(state)]
+    bordered = set(table.loc[table["n_positive"].notna(), "marker"])
     rows = [
         row
         for found in pair_tables(
@@ -86,7 +87,7 @@ def find_marker_changes(
             ("population", "parent", "marker"),
             ("value", "sd", "n_cells", "n_positive"),
         )
-        for row in _change_rows(found, scales, min_cells, seed)
+        for row in _change_rows(found, scales, bordered, min_cells, seed)
     ]
     for row in rows:
         row["family"] = exploratory(row, "modality", "source", "treatment", "contrast", "readout")
@@ -120,16 +121,17 @@ class MarkerReadout(NamedTuple):
 
 
 def _change_rows(
-    pairs: PairTable, scales: dict[str, str], min_cells: int, seed: int
+    pairs: PairTable, scales: dict[str, str], bordered: set[str], min_cells: int, seed: int
 ) -> Iterator[dict[str, Any]]:
     before, after = pairs.baseline, pairs.followup
     enough = (before["n_cells"] >= min_cells) & (after["n_cells"] >= min_cells)
-    known = ~np.isnan(np.concatenate([before["n_positive"], after["n_positive"]]))
-    has_border = np.asarray(known.any(axis=0))
+    has_border = pairs.keys["marker"].isin(bordered)
     for readout in (_median(pairs, enough, seed), _percent_positive(pairs, enough, seed)):
         for column in range(len(pairs.keys)):
             if readout.name == "median" or has_border[column]:
-                yield _row(pairs, readout, scales, enough[:, column], column, min_cells)
+                known = ~np.isnan(readout.baseline[:, column] + readout.followup[:, column])
+                complete = enough[:, column] & known
+                yield _row(pairs, readout, scales, complete, column, min_cells)
 
 
 def _median(pairs: PairTable, enough: NDArray[np.bool_], seed: int) -> MarkerReadout:

@@ -13,6 +13,12 @@ from biocross.errors import TableError
 FloatArray = NDArray[np.float64]
 TEXT_COLUMNS = ("sample_id", "patient_id", "visit", "treatment", "population", "parent")
 SHEET_COLUMNS = ("sample_id", "unit", "level", "batch")
+# A patient "007", an arm "1" and a cluster "12" are names, not numbers.
+NAME_COLUMNS = (
+    *TEXT_COLUMNS,
+    *SHEET_COLUMNS,
+    *("treatment_a", "treatment_b", "contrast", "marker", "stimulation"),
+)
 
 
 class Question(NamedTuple):
@@ -77,7 +83,8 @@ class PairTable(NamedTuple):
 
 def read_table(path: Path | str) -> pd.DataFrame:
     """Read a table of results: empty cells are missing, words such as ``NA`` are words."""
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""])
+    types = dict.fromkeys(NAME_COLUMNS, str)
+    return pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False, na_values=[""])
 
 
 def read_long_table(path: Path | str, samples: Path | str) -> pd.DataFrame:

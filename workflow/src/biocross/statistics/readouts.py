@@ -109,7 +109,9 @@ def _percent_of_parent(pairs: PairTable, events: tuple[FloatArray, FloatArray]) 
     only_percent = np.isnan(logit_0 + logit_1) & ~np.isnan(before["percent"] + after["percent"])
     only_percent &= np.isnan(before["count"]) | np.isnan(after["count"])
     if only_percent.any():
-        unit = rounding_unit(np.concatenate([before["percent"], after["percent"]]))
+        # Percentages of counts have all decimals, and would hide how the others were rounded.
+        rounded = [before["percent"][only_percent], after["percent"][only_percent]]
+        unit = rounding_unit(np.concatenate(rounded))
         percent_0 = logit_of_percent(before["percent"], unit)
         percent_1 = logit_of_percent(after["percent"], unit)
         logit_0 = np.where(only_percent, percent_0, logit_0)
@@ -201,20 +203,32 @@ def _composition(
         container(names[column], vocabulary, position) or str(pairs.keys["parent"].iloc[column])
         for column in kept
     ]
-    parts = leaves_and_remainders([position.get(holder, -1) for holder in holders])
-    counts = [
-        part_counts(values["count"][:, kept], parts) for values in (pairs.baseline, pairs.followup)
-    ]
     try:
+        parts = leaves_and_remainders([position.get(holder, -1) for holder in holders])
+        counts = [
+            part_counts(values["count"][:, kept], parts)
+            for values in (pairs.baseline, pairs.followup)
+        ]
         measured = centred_log_ratio_change(counts[0], counts[1])
     except DesignError as error:
         return blank._replace(impossible=str(error))
     leaf = np.flatnonzero(~parts.is_remainder)
     columns = kept[parts.population[leaf]]
-    shares = [100 * part[:, leaf] / part.sum(axis=1, keepdims=True) for part in counts]
+    totals = [np.nansum(part, axis=1, keepdims=True) for part in counts]
+    shares = [
+        100 * part[:, leaf] / np.where(total > 0, total, np.nan)
+        for part, total in zip(counts, totals, strict=True)
+    ]
     baseline, followup, change = empty.copy(), empty.copy(), empty.copy()
     baseline[:, columns], followup[:, columns] = shares
     change[:, columns] = measured.change[:, leaf]
+    # A leaf without a single event did not change: 0 where counted, else NaN, as its events are.
+    events_of_leaf = (counts[0] + counts[1])[:, leaf]
+    never = ~(events_of_leaf > 0).any(axis=0)
+    change[:, columns[never]] = events_of_leaf[:, never]
+    abundance = mean_log_events(*events)
+    # A parent that is empty at one visit of everyone leaves no depth, but the counts remain.
+    own = mean_log_events(pairs.baseline["count"], pairs.followup["count"])
     caveat = (
         "reference_uncertain: many parts moved together" if measured.reference_uncertain else ""
     )
@@ -222,6 +236,6 @@ def _composition(
         baseline=baseline,
         followup=followup,
         change=change,
-        abundance=mean_log_events(*events),
+        abundance=np.where(np.isnan(abundance), own, abundance),
         caveat=caveat,
     )

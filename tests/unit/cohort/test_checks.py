@@ -1,0 +1,360 @@
+import pytest
+import yaml
+
+from biocross.cohort.checks import inspect_cohort, load_cohort
+from biocross.cohort.config import complete_config
+from biocross.errors import ConfigError
+
+
+@pytest.fixture
+def problems(study):
+    """List the problems of the study as text, with the names of its files made short."""
+
+    def run():
+        found = inspect_cohort(study.config)[1]
+        return [str(problem).replace(f"{study.folder}/", "") for problem in found]
+
+    return run
+
+
+def test_sound_study(study):
+    cohort = load_cohort(study.config)
+    assert [sample.sample_id for sample in cohort.samples] == [
+        "P1_baseline",
+        "P1_month_4",
+        "P2_baseline",
+        "P2_month_4",
+    ]
+    assert cohort.patients["P2"] == {"patient_id": "P2", "treatment": "dupilumab", "age": 41.0}
+    assert cohort.clinical["P1", "month_4"]["leukocytes_per_ul"] == 6500.5
+    assert cohort.levels == ("baseline", "month_4")
+    assert [str(contrast) for contrast in cohort.contrasts] == ["month_4 - baseline"]
+
+
+def test_shipped_configurations_are_sound(pytestconfig, monkeypatch):
+    monkeypatch.chdir(pytestconfig.rootpath)
+    config = yaml.safe_load((pytestconfig.rootpath / "config" / "config.yaml").read_text())
+    cohort = load_cohort(config)
+    assert len(cohort.samples) == 31
+    assert len(cohort.patients) == 16
+
+
+@pytest.mark.parametrize(
+    ("sheet", "old", "new", "expected"),
+    [
+        (
+            "samples",
+            "P2_month_4\tP2\tmonth_4",
+            "P2_month_4\tP2\tmonth4",
+            ['samples.tsv row 5: visit "month4" is not in design.levels; did you mean "month_4"?'],
+        ),
+        (
+            "samples",
+            "P2_month_4.fcs",
+            "P2_month4.fcs",
+            [
+                'samples.tsv row 5: there is no file "fcs/P2_month4.fcs"; '
+                'did you mean "P2_month_4.fcs"?'
+            ],
+        ),
+        (
+            "samples",
+            "P2_month_4.fcs",
+            "run_9/P2.fcs",
+            [
+                'samples.tsv row 5: there is no file "fcs/run_9/P2.fcs"; '
+                'the folder "fcs/run_9" does not exist (see inputs.folder)'
+            ],
+        ),
+        (
+            "samples",
+            "P2_month_4.fcs",
+            "P2_baseline.fcs",
+            ['samples.tsv row 5: path "P2_baseline.fcs" is already in row 4; keep one of them'],
+        ),
+        (
+            "samples",
+            "P2_month_4\t",
+            "P2_baseline\t",
+            ['samples.tsv row 5: sample_id "P2_baseline" is already in row 4; keep one of them'],
+        ),
+        (
+            "samples",
+            "P2_month_4\tP2\tmonth_4",
+            "P2_month_4\tP2\tbaseline",
+            [
+                'samples.tsv row 5: patient_id "P2", visit "baseline", modality "flow" is already '
+                "in row 4; keep one of them"
+            ],
+        ),
+        (
+            "samples",
+            "P2_month_4\tP2\tmonth_4\tflow",
+            "P2_month_4\tP2\tmonth_4\tFlow cytometry",
+            ['samples.tsv row 5: "modality" is "Flow cytometry"; known are: flow, rna'],
+        ),
+        (
+            "samples",
+            "P2_month_4\tP2",
+            "P2 month 4\tP2",
+            [
+                'samples.tsv row 5: "sample_id" is \'P2 month 4\': use letters, digits, "_", "-" '
+                'and "." only (it names files)'
+            ],
+        ),
+        (
+            "samples",
+            "P2_month_4.fcs\tlot_1\twhole_blood",
+            "P2_month_4.fcs",
+            ['samples.tsv row 5: "batch", "tissue" are missing; please fill them in'],
+        ),
+        (
+            "samples",
+            "P2_month_4.fcs\tlot_1\twhole_blood",
+            "P2_month_4.fcs\tlot_1\twhole_blood\tpbmc",
+            ["samples.tsv: row 5: has 8 cells, but the table has 7 columns"],
+        ),
+        (
+            "samples",
+            "\ttissue",
+            "\ttisue",
+            [
+                'samples.tsv row 1: unknown column "tisue"; did you mean "tissue"?',
+                'samples.tsv row 1: column "tissue" is missing',
+            ],
+        ),
+        (
+            "patients",
+            "P2\tdupilumab",
+            "P1\tdupilumab",
+            [
+                'patients.tsv row 3: patient_id "P1" is already in row 2; keep one of them',
+                'samples.tsv row 4: patient "P2" is not in patients.tsv; known are: P1',
+                'samples.tsv row 5: patient "P2" is not in patients.tsv; known are: P1',
+                'clinical.tsv row 4: patient "P2" is not in patients.tsv; known are: P1',
+            ],
+        ),
+        (
+            "patients",
+            "P2\tdupilumab\t41",
+            "P2\tdupilumab\t41\nP3\tdupilumab\t60",
+            [
+                'patients.tsv row 4: patient "P3" has no sample in samples.tsv; '
+                "add the samples or remove the patient"
+            ],
+        ),
+        (
+            "patients",
+            "dupilumab\t41",
+            "dupilumab\t410",
+            ['patients.tsv row 3: "age" is 410.0: an age in years is between 0 and 120'],
+        ),
+        (
+            "patients",
+            "dupilumab",
+            "",
+            ['patients.tsv row 3: "treatment" is missing; please fill it in'],
+        ),
+        (
+            "clinical",
+            "5000",
+            "NA",
+            [
+                'clinical.tsv row 4: "leukocytes_per_ul" is "NA", but must be a number, or empty '
+                "if unknown"
+            ],
+        ),
+        (
+            "clinical",
+            "P1\tmonth_4",
+            "P1\tbaseline",
+            [
+                'clinical.tsv row 3: patient_id "P1", visit "baseline" is already in row 2; '
+                "keep one of them"
+            ],
+        ),
+        (
+            "panel",
+            "PE-A\tCD3",
+            "PE-A\tFSC-A",
+            ['panel.tsv row 3: marker "FSC-A" is already in row 2; each may appear once'],
+        ),
+        (
+            "panel",
+            "lineage",
+            "linage",
+            ['panel.tsv row 3: "kind" is "linage"; did you mean "lineage"?'],
+        ),
+    ],
+)
+def test_one_mistake_is_one_sentence(study, problems, sheet, old, new, expected):
+    study.edit(sheet, old, new)
+    assert sorted(problems()) == sorted(expected)
+
+
+def test_patient_in_one_sheet_only(study, problems):
+    study.edit("patients", "P2\t", "P22\t")
+    assert problems() == [
+        'samples.tsv row 4: patient "P2" is not in patients.tsv; did you mean "P22"?',
+        'samples.tsv row 5: patient "P2" is not in patients.tsv; did you mean "P22"?',
+        'clinical.tsv row 4: patient "P2" is not in patients.tsv; did you mean "P22"?',
+        'patients.tsv row 3: patient "P22" has no sample in samples.tsv; '
+        "add the samples or remove the patient",
+    ]
+
+
+def test_a_level_that_nobody_reached(study, problems):
+    study.config["design"]["levels"].append("month_12")
+    assert problems() == [
+        'samples.tsv: no sample has the visit "month_12" that design.levels names'
+    ]
+
+
+def test_declared_contrasts(study, problems):
+    study.config["design"]["contrasts"] = ["month4 - baseline", "month_4 minus baseline"]
+    first, second = problems()
+    assert first.startswith('design.contrasts: "month4" of the contrast "month4 - baseline" is')
+    assert first.endswith('did you mean "month_4"?')
+    assert second.endswith('"month_4 minus baseline" must read like "month_4 - baseline"')
+
+
+def test_treatment_of_an_unknown_visit(study, problems):
+    study.write(
+        "patients",
+        "patient_id visit treatment",
+        *("P1 . mepolizumab", "P2 baseline none", "P2 month_44 dupilumab"),
+    )
+    assert problems() == [
+        'patients.tsv row 4: visit "month_44" is not in design.levels; did you mean "month_4"?'
+    ]
+
+
+def test_stimulation_must_be_given_where_it_is_compared(study, problems):
+    study.config["design"] = {"contrast": "stimulation", "levels": ["none", "BCR"]}
+    study.write(
+        "samples",
+        "sample_id patient_id visit modality path batch tissue stimulation",
+        "a P1 single flow P1_baseline.fcs lot_1 pbmc none",
+        "b P1 single flow P1_month_4.fcs lot_1 pbmc BCRXL",
+        "c P2 single flow P2_baseline.fcs lot_1 pbmc .",
+    )
+    assert problems() == [
+        'samples.tsv row 3: stimulation "BCRXL" is not in design.levels; did you mean "BCR"?',
+        'samples.tsv row 4: "stimulation" is empty, but the design compares its values',
+        'samples.tsv: no sample has the stimulation "BCR" that design.levels names',
+    ]
+
+
+def test_the_same_visit_with_and_without_stimulation_is_no_duplicate(study, problems):
+    study.write(
+        "samples",
+        "sample_id patient_id visit modality path batch tissue stimulation",
+        "a P1 baseline flow P1_baseline.fcs lot_1 pbmc .",
+        "b P1 baseline flow P2_month_4.fcs lot_1 pbmc PMA",
+        "c P1 month_4 flow P1_month_4.fcs lot_1 pbmc .",
+        "d P2 baseline flow P2_baseline.fcs lot_1 pbmc .",
+    )
+    assert problems() == []
+
+
+def test_libraries_of_rna_may_share_a_file(study, problems):
+    path = study.folder / "samples.tsv"
+    path.write_text(path.read_text().replace("\tflow\t", "\trna\t"))
+    study.edit("samples", "P2_month_4.fcs", "P2_baseline.fcs")
+    assert problems() == []
+
+
+@pytest.mark.parametrize("sheet", ["samples", "patients", "clinical", "panel"])
+def test_empty_sheet(study, problems, sheet):
+    path = study.folder / f"{sheet}.tsv"
+    path.write_text(path.read_text().splitlines()[0] + "\n\n")
+    assert problems() == [f"{sheet}.tsv: has no rows below its column names"]
+    path.write_text("")
+    assert problems() == [f"{sheet}.tsv: is empty; its first line must name the columns"]
+
+
+@pytest.mark.parametrize("sheet", ["samples", "patients", "clinical", "panel"])
+def test_missing_sheet(study, problems, sheet):
+    (study.folder / f"{sheet}.tsv").unlink()
+    assert problems() == [f"{sheet}.tsv: there is no such file"]
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize("sheet", ["samples", "patients", "clinical", "panel"])
+def test_wrong_separator(study, problems, sheet, separator):
+    path = study.folder / f"{sheet}.tsv"
+    path.write_text(path.read_text().replace("\t", separator))
+    assert problems() == [
+        f"{sheet}.tsv row 1: its cells are not separated by tabs; export it as tab-separated text"
+    ]
+
+
+def test_harmless_ways_to_write_a_sheet(study):
+    sound = load_cohort(study.config)
+    for sheet in ("samples", "patients", "clinical", "panel"):
+        path = study.folder / f"{sheet}.tsv"
+        lines = path.read_text().splitlines()
+        lines.insert(2, "")
+        text = "\r\n".join(line.replace("\t", " \t ") + "\t" for line in lines) + "\r\n"
+        path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert load_cohort(study.config) == sound
+
+
+def test_without_clinical_sheet(study):
+    study.config["inputs"]["clinical"] = None
+    assert load_cohort(study.config).clinical == {}
+
+
+def test_broken_vocabulary(study, problems):
+    path = study.folder / "populations.yaml"
+    path.write_text("A: {parent: null, flow: x}\nB: {parent: C, flow: x}\n")
+    study.config["inputs"]["populations"] = str(path)
+    assert problems() == ['populations.yaml: parent of B is "C", no population; known are: A, B']
+
+
+def test_a_study_without_any_measurement(study, problems):
+    study.config["inputs"]["samples"] = None
+    assert "inputs: names neither samples nor counts; give one" in problems()
+
+
+def test_files_of_the_demo_need_not_exist_yet(study, problems):
+    study.config["simulate"] = {"study": "simulation.yaml"}
+    for path in (study.folder / "fcs").iterdir():
+        path.unlink()
+    assert problems() == []
+
+
+def test_all_problems_at_once(study, problems):
+    """Faults within rows hide neither each other nor what is wrong between the sheets."""
+    study.edit("samples", "P1_month_4\tP1\tmonth_4\tflow", "P1_month_4\tP1\tmonth4\tfow")
+    study.edit("samples", "P2_month_4.fcs", "P2.fcs")
+    study.edit("patients", "P2\tdupilumab\t41", "P2\tdupilumab\told\nP3\tdupilumab\t50")
+    study.edit("clinical", "P2\tbaseline", "P9\tbaseline")
+    study.edit("panel", "lineage", "linage")
+    found = problems()
+    for start in (
+        'samples.tsv row 3: "modality" is "fow"',
+        'samples.tsv row 3: visit "month4" is not in design.levels',
+        'samples.tsv row 5: there is no file "fcs/P2.fcs"',
+        "patients.tsv row 3: \"age\" is 'old'",
+        'patients.tsv row 4: patient "P3" has no sample',
+        'clinical.tsv row 4: patient "P9" is not in patients.tsv',
+        'panel.tsv row 3: "kind" is "linage"',
+    ):
+        assert sum(line.startswith(start) for line in found) == 1, start
+    assert len(found) == 7
+    with pytest.raises(ConfigError) as caught:
+        load_cohort(study.config)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "7 problems in the input:"
+    assert [line.strip().replace(f"{study.folder}/", "") for line in lines[1:]] == found
+
+
+def test_one_problem_is_counted_in_the_singular(study):
+    study.edit("panel", "lineage", "linage")
+    with pytest.raises(ConfigError, match=r"^1 problem in the input:\n"):
+        load_cohort(study.config)
+
+
+def test_a_complete_configuration_is_checked_alike(study):
+    assert inspect_cohort(complete_config(study.config)) == inspect_cohort(study.config)

@@ -1,0 +1,134 @@
+import pytest
+
+from biocross.cohort.overview import check_cohort
+from biocross.errors import ConfigError
+from biocross.tables import read_rows
+
+
+@pytest.fixture
+def tables(study, tmp_path):
+    def run():
+        samples, pairs = tmp_path / "out" / "samples.tsv", tmp_path / "out" / "pairs.tsv"
+        check_cohort(study.config, samples, pairs)
+        return read_rows(samples), read_rows(pairs)
+
+    return run
+
+
+def column(rows, name):
+    return [row[name] for row in rows]
+
+
+def test_samples(tables):
+    samples, _ = tables()
+    assert samples[1] == {
+        "sample_id": "P1_month_4",
+        "patient_id": "P1",
+        "visit": "month_4",
+        "modality": "flow",
+        "batch": "lot_1",
+        "tissue": "whole_blood",
+        "stimulation": "",
+        "treatment": "mepolizumab",
+        "unit": "P1",
+        "level": "month_4",
+        "leukocytes_per_ul": "6500.5",
+    }
+    assert column(samples, "leukocytes_per_ul") == ["7000", "6500.5", "5000", ""]
+    assert column(samples, "treatment") == ["mepolizumab"] * 2 + ["dupilumab"] * 2
+
+
+def test_paths_and_names_of_files_stay_out(tables):
+    """Names of FCS files often carry names of patients."""
+    samples, _ = tables()
+    assert not any(".fcs" in value for row in samples for value in row.values())
+
+
+def test_complete_pairs(tables):
+    _, pairs = tables()
+    assert pairs == [
+        {
+            "modality": "flow",
+            "treatment": treatment,
+            "contrast": "month_4 - baseline",
+            "followup": "month_4",
+            "baseline": "baseline",
+            "unit": patient,
+            "patient_id": patient,
+            "complete": "yes",
+            "missing": "",
+        }
+        for patient, treatment in (("P1", "mepolizumab"), ("P2", "dupilumab"))
+    ]
+
+
+def test_incomplete_pairs_are_rows_of_their_own(study, tables):
+    study.config["design"]["levels"] = ["baseline", "month_4", "month_12"]
+    study.edit("samples", "P1_month_4\tP1\tmonth_4", "P1_month_12\tP1\tmonth_12")
+    study.edit("samples", "P2_baseline\tP2\tbaseline", "P2_month_12\tP2\tmonth_12")
+    _, pairs = tables()
+    found = [(row["contrast"], row["unit"], row["complete"], row["missing"]) for row in pairs]
+    assert found == [
+        ("month_4 - baseline", "P1", "no", "month_4"),
+        ("month_4 - baseline", "P2", "no", "baseline"),
+        ("month_12 - baseline", "P1", "yes", ""),
+        ("month_12 - baseline", "P2", "no", "baseline"),
+    ]
+
+
+def test_a_pair_that_lacks_both_visits(study, tables):
+    study.config["design"]["levels"] = ["baseline", "month_4", "month_12"]
+    text = (study.folder / "samples.tsv").read_text().splitlines()
+    text[3] = text[3].replace("P2_baseline\tP2\tbaseline", "P2_month_12\tP2\tmonth_12")
+    (study.folder / "samples.tsv").write_text("\n".join(text[:4]) + "\n")
+    _, pairs = tables()
+    (row,) = (r for r in pairs if r["unit"] == "P2" and r["contrast"] == "month_4 - baseline")
+    assert row["missing"] == "baseline, month_4"
+
+
+def test_treatment_per_visit(study, tables):
+    study.write(
+        "patients",
+        "patient_id visit treatment",
+        *("P1 . mepolizumab", "P2 baseline none", "P2 month_4 dupilumab"),
+    )
+    samples, pairs = tables()
+    assert column(samples, "treatment") == ["mepolizumab", "mepolizumab", "none", "dupilumab"]
+    assert column(pairs, "treatment") == ["mepolizumab", "dupilumab"]
+
+
+def test_stimulations(study, tables):
+    study.config["design"] = {"contrast": "stimulation", "levels": ["none", "BCR"]}
+    study.write(
+        "samples",
+        "sample_id patient_id visit modality path batch tissue stimulation",
+        "a P1 baseline flow P1_baseline.fcs lot_1 pbmc none",
+        "b P1 baseline flow P1_month_4.fcs lot_1 pbmc BCR",
+        "c P1 month_4 flow P2_baseline.fcs lot_1 pbmc none",
+        "d P2 baseline flow P2_month_4.fcs lot_1 pbmc BCR",
+    )
+    samples, pairs = tables()
+    assert column(samples, "unit") == ["P1 baseline", "P1 baseline", "P1 month_4", "P2 baseline"]
+    assert column(samples, "level") == ["none", "BCR", "none", "BCR"]
+    assert [(row["unit"], row["patient_id"], row["missing"]) for row in pairs] == [
+        ("P1 baseline", "P1", ""),
+        ("P1 month_4", "P1", "BCR"),
+        ("P2 baseline", "P2", "none"),
+    ]
+
+
+def test_modalities_are_paired_apart(study, tables):
+    study.edit("samples", "P2\tmonth_4\tflow", "P2\tmonth_4\trna")
+    _, pairs = tables()
+    assert [(row["modality"], row["unit"], row["missing"]) for row in pairs] == [
+        ("flow", "P1", ""),
+        ("flow", "P2", "month_4"),
+        ("rna", "P2", "baseline"),
+    ]
+
+
+def test_nothing_is_written_of_a_broken_cohort(study, tables, tmp_path):
+    study.edit("patients", "P2\t", "P3\t")
+    with pytest.raises(ConfigError, match="problems in the input"):
+        tables()
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,61 @@
+import pytest
+
+from biocross.flow.gating import COUNT_COLUMNS, EXPRESSION_COLUMNS, THRESHOLD_COLUMNS
+from biocross.flow.prepare import LEDGER_COLUMNS
+from biocross.flow.summary import summarise_flow
+from biocross.tables import read_rows, write_rows
+
+COLUMNS = {
+    "counts": COUNT_COLUMNS,
+    "expression": EXPRESSION_COLUMNS,
+    "thresholds": THRESHOLD_COLUMNS,
+    "ledgers": LEDGER_COLUMNS,
+}
+
+
+def table(path, columns, *firsts):
+    """Write rows that differ in every cell; the last column stays empty."""
+    rows = [
+        {column: f"{first}_{column}" for column in columns[:-1]} | {columns[0]: first}
+        for first in firsts
+    ]
+    write_rows(path, columns, rows)
+    return path
+
+
+@pytest.fixture
+def summary(tmp_path):
+    inputs = {
+        name: [
+            table(tmp_path / f"P2.{name}.tsv", columns, "P2a", "P2b"),
+            table(tmp_path / f"P1.{name}.tsv", columns, "P1"),
+            table(tmp_path / f"P3.{name}.tsv", columns),
+        ]
+        for name, columns in COLUMNS.items()
+    }
+    names = ("counts", "expression", "thresholds", "ledger")
+    out = {f"{name}_out": tmp_path / "out" / f"{name}.tsv" for name in names}
+    summarise_flow(**inputs, **out)
+    return inputs, list(out.values())
+
+
+def test_all_rows_of_all_tables_in_the_order_given(summary):
+    inputs, written = summary
+    for paths, path in zip(inputs.values(), written, strict=True):
+        assert read_rows(path) == [row for part in paths for row in read_rows(part)]
+        assert [next(iter(row.values())) for row in read_rows(path)] == ["P2a", "P2b", "P1"]
+
+
+def test_columns_stay_as_they_are(summary):
+    _, written = summary
+    for path, columns in zip(written, COLUMNS.values(), strict=True):
+        assert path.read_text().splitlines()[0].split("\t") == list(columns)
+
+
+def test_a_table_with_other_columns_is_refused(tmp_path):
+    alien = tmp_path / "alien.tsv"
+    alien.write_text("sample_id\tsomething\nS1\tx\n")
+    out = [tmp_path / f"{name}.tsv" for name in "abcd"]
+    with pytest.raises(ValueError, match="no such column"):
+        summarise_flow([alien], [], [], [], *out)
+    assert not any(path.exists() for path in out)

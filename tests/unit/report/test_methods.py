@@ -1,0 +1,86 @@
+import pytest
+
+from biocross.cohort.config import complete_config
+from biocross.report.methods import REFERENCES, contrasts_of, methods_paragraphs
+
+VERSIONS = {"biocross": "0.1.0", "flowio": "1.3.0"}
+
+
+def methods(samples="samples.tsv", counts=None, **sections):
+    inputs = {"patients": "patients.tsv"}
+    if samples:
+        inputs |= {"samples": samples, "panel": "panel.tsv", "gating": "gating.yaml"}
+    if counts:
+        inputs["counts"] = counts
+    design = {"levels": ["baseline", "month_4", "month_12"]} | sections.pop("design", {})
+    config = complete_config({"inputs": inputs, "design": design, **sections})
+    return "\n".join(methods_paragraphs(config, VERSIONS))
+
+
+def test_files_are_described():
+    text = methods()
+    assert "FlowIO 1.3.0 in biocross 0.1.0" in text
+    assert "gated by a fixed hierarchy" in text
+    assert "state marker" in text
+    assert "counted elsewhere" not in text
+
+
+def test_a_table_is_described_instead_of_files():
+    text = methods(samples=None, counts="counts.tsv")
+    assert "Frequencies were counted elsewhere" in text
+    for word in ("FCS", "gated", "marker", "logicle"):
+        assert word not in text
+
+
+def test_a_table_beside_files_is_described_too():
+    text = methods(counts="counts.tsv")
+    assert "FCS files were read" in text
+    assert "Frequencies were counted elsewhere" in text
+
+
+@pytest.mark.parametrize(
+    ("flow", "expected", "absent"),
+    [
+        ({"cytometry": "conventional"}, ("spillover matrix", "logicle", "FSC-A"), ()),
+        ({"cytometry": "mass"}, ("arcsinh(x / 5)", "No compensation"), ("FSC-A", "logicle")),
+        ({"cytometry": "spectral", "transform": "arcsinh"}, ("arcsinh(x / 2000)",), ("logicle",)),
+        ({"transform": "arcsinh", "cofactor": 400}, ("arcsinh(x / 400)",), ("logicle",)),
+    ],
+)
+def test_cytometry(flow, expected, absent):
+    text = methods(flow=flow)
+    assert all(words in text for words in expected)
+    assert not any(words in text for words in absent)
+
+
+def test_contrasts_default_to_every_later_level_with_the_first():
+    design = {"levels": ["baseline", "month_4", "month_12"], "contrasts": []}
+    assert contrasts_of(design) == [("month_4", "baseline"), ("month_12", "baseline")]
+    assert "month_4 was compared with baseline, and month_12 was compared with baseline" in (
+        methods()
+    )
+
+
+def test_declared_contrasts_are_the_ones_described():
+    text = methods(design={"contrasts": ["month_12 - month_4"]})
+    assert "month_12 was compared with month_4." in text
+    assert "with baseline" not in text
+
+
+def test_numbers_of_the_configuration():
+    statistics = {
+        "fdr": 0.1,
+        "min_cells": 35,
+        "confirmatory": {"source": "cluster", "readout": "cells_per_ul"},
+    }
+    text = methods(statistics=statistics)
+    assert "controlled at 0.1" in text
+    assert "at least 35 cells" in text
+    assert "(flow, cluster, cells per ul; at least six pairs)" in text
+
+
+def test_nothing_is_ascribed():
+    text = methods()
+    assert "cannot be ascribed" in text
+    assert "due to" not in text
+    assert len(REFERENCES) >= 5
