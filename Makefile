@@ -1,6 +1,7 @@
 # make run    install once, run the demo, say where the report is
 # make test   install once with the test tools, run all tests
 # make lint   formatting, style, types, workflow
+# make validate-statistics   minutes: the statistics on simulated studies with known truth
 # CONFIG=config/examples/bcr_xl/config.yaml make run   runs another configuration
 PYTHON ?= python3
 CORES ?= all
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes -r
 
-.PHONY: run test lint lock clean
+.PHONY: run test lint validate-statistics lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
@@ -26,6 +27,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/snakefmt --check Snakefile workflow
 	@# One locked environment serves all rules: the lint for an environment per rule is set aside.
 	! $(BIN)/snakemake --lint 2>&1 | grep '^    \* ' | grep -v 'Specify a conda environment or container'
+
+# The statistics on simulated studies with known truth; rewrites the numbers in docs/validation.md.
+validate-statistics: $(VENV)/installed-dev
+	PYTHONPATH=tests $(BIN)/python tests/validation/validate.py --write
 
 # A virtual environment is valid while its stamp is newer than the lock it was made from.
 $(VENV)/installed: requirements.lock pyproject.toml

@@ -61,6 +61,7 @@ class Description(NamedTuple):
     intro: str
     columns: tuple[Column, ...]
     empty: str
+    shown: Callable[[Row], bool] = lambda row: True  # noqa: ARG005
 
 
 def words(heading: str, name: str) -> Column:
@@ -183,6 +184,7 @@ DESCRIPTIONS: dict[str, Description] = {
             *(words("Verdict", "verdict"), *STATUS),
         ),
         "The check was switched off (statistics.relabellings: 0).",
+        lambda row: row["scope"] != "population",
     ),
 }
 
@@ -212,6 +214,7 @@ def table_section(name: str, path: Path | str, fdr: float) -> Section:
             bool(row["status"] == "tested" and row.get("q_value", 1.0) < fdr),
         )
         for row in records(table)
+        if described.shown(row)
     ]
     return Section(
         name,

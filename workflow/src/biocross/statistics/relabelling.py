@@ -41,7 +41,7 @@ def null_changes(change: FloatArray, changed: BoolArray) -> FloatArray:
     present = ~np.isnan(change)
     n = present.sum(axis=0)
     mean = np.where(present, change, 0.0).sum(axis=0) / np.maximum(n, 1)
-    centred = (change - mean) * 1.0
+    centred = (change - mean) * np.sqrt(n / np.maximum(n - 1, 1))
     return np.where(changed, centred, change)
 
 
