@@ -5,8 +5,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from biocross.cohort.overview import PAIR_COLUMNS, SAMPLE_COLUMNS
-from biocross.populations import COUNTS_COLUMNS, EXPRESSION_COLUMNS
+from biocross.cohort.overview import PAIR_COLUMNS, SAMPLE_COLUMNS, check_cohort
+from biocross.populations import (
+    COUNTS_COLUMNS,
+    EXPRESSION_COLUMNS,
+    gather_populations,
+    import_counts,
+)
 from biocross.statistics.paired_changes import find_paired_changes, load_changes, population_pairs
 from biocross.tables import write_rows
 
@@ -149,3 +154,44 @@ def fill(tables, rng, patients, populations=8, depth=20_000, treatment="mepolizu
             tables.add(name, visit, sample, treatment=treatment)
     tables.ask(treatment, *names)
     return names
+
+
+class TableStudy:
+    """A study that starts from a table of frequencies: its sheets, and the library's steps."""
+
+    def __init__(self, folder, rows, treatments, levels):
+        """`rows` hold the columns of ``inputs.counts``, `treatments` the treatment by patient."""
+        self.folder = folder
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        write_rows(folder / "frequencies.tsv", columns, rows)
+        patients = [{"patient_id": p, "treatment": t} for p, t in treatments.items()]
+        write_rows(folder / "patients.tsv", ("patient_id", "treatment"), patients)
+        self.config = {
+            "inputs": {
+                "counts": str(folder / "frequencies.tsv"),
+                "patients": str(folder / "patients.tsv"),
+                "populations": str(ROOT / "config" / "populations.yaml"),
+            },
+            "design": {"levels": list(levels)},
+        }
+
+    def changes(self):
+        """Run every step from the table to ``paired_changes.tsv``, as the rules do."""
+        at = {
+            name: self.folder / f"{name}.tsv"
+            for name in ("samples", "pairs", "imported", "counts", "expression", "paired_changes")
+        }
+        populations = self.config["inputs"]["populations"]
+        check_cohort(self.config, at["samples"], at["pairs"])
+        import_counts(self.config["inputs"]["counts"], populations, at["imported"])
+        sources = {"table": at["imported"]}
+        gather_populations(
+            *(at["samples"], populations, sources, None, at["counts"], at["expression"])
+        )
+        find_paired_changes(
+            *(at["counts"], at["samples"], at["pairs"], populations),
+            confirmatory=("flow", "table", "percent_of_parent"),
+            seed=1,
+            changes_out=at["paired_changes"],
+        )
+        return load_changes(at["paired_changes"])

@@ -239,3 +239,85 @@ def test_broken_table_is_refused_with_all_its_rows(cohort):
     assert " row 2: " in first
     assert " row 3: " in second
     assert not (cohort / "x.tsv").exists()
+
+
+def test_intervals_are_those_of_jeffreys(counts):
+    row = counts["P1_b", "leukocytes"]
+    low, high = 100 * beta.ppf([0.025, 0.975], 1000.5, 200.5)
+    assert float(row["percent_low"]) == pytest.approx(low)
+    assert float(row["percent_high"]) == pytest.approx(high)
+    none = counts["P1_b", "T_cells"]
+    assert float(none["percent_high"]) == pytest.approx(100 * beta.ppf(0.975, 0.5, 1000.5))
+
+
+def test_counted_sample_of_no_sheet_is_refused(cohort):
+    text = (cohort / "gates.tsv").read_text()
+    (cohort / "gates.tsv").write_text(text.replace("P1_m\t", "P1_x\t"))
+    with pytest.raises(TableError, match=r'gate: sample "P1_x" was counted but is in no sheet'):
+        gather_populations(
+            *(cohort / "samples.tsv", cohort / "populations.yaml"),
+            {"gate": cohort / "gates.tsv"},
+            None,
+            *(cohort / "out" / "counts.tsv", cohort / "out" / "expression.tsv"),
+        )
+
+
+def test_a_table_cannot_count_what_the_tissue_has_lost(tmp_path):
+    """Eosinophils in PBMC are not measured, whatever the table says; never 0."""
+    vocabulary = {
+        "leukocytes": {"parent": None, "flow": "x"},
+        "eosinophils": {"parent": "leukocytes", "flow": "x", "not_measured_in": ["pbmc"]},
+        "T_cells": {"parent": "leukocytes", "flow": "x"},
+    }
+    (tmp_path / "populations.yaml").write_text(yaml.safe_dump(vocabulary))
+    columns = ("sample_id", "patient_id", "visit", "treatment", "modality", "tissue")
+    samples = [(f"S{n}", "P1", n, "none", "flow", t) for n, t in enumerate(("pbmc", "whole_blood"))]
+    named = (dict(zip(columns, sample, strict=True)) for sample in samples)
+    write_rows(tmp_path / "samples.tsv", columns, named)
+    columns = ("sample_id", "population", "parent", "count", "parent_count", "percent")
+    measured = [
+        dict(zip(columns, (f"S{n}", name, "leukocytes", count, 100, count), strict=True))
+        for n in (0, 1)
+        for name, count in (("eosinophils", 0), ("T_cells", 30))
+    ]
+    write_rows(tmp_path / "imported.tsv", columns, measured)
+    gather_populations(
+        *(tmp_path / "samples.tsv", tmp_path / "populations.yaml"),
+        {"table": tmp_path / "imported.tsv"},
+        None,
+        *(tmp_path / "counts.tsv", tmp_path / "expression.tsv"),
+    )
+    found = {
+        (row["sample_id"], row["population"]): (row["count"], row["percent"])
+        for row in read_rows(tmp_path / "counts.tsv")
+    }
+    assert found["S0", "eosinophils"] == ("", "")
+    assert found["S1", "eosinophils"] == ("0", "0")
+    assert found["S0", "T_cells"] == ("30", "30")
+
+
+@pytest.mark.parametrize(
+    ("row", "remedy"),
+    [
+        ("P2\tbaseline\tA\t-1\t20\t", "a count is a whole number of events, 0 or more"),
+        ("P2\tbaseline\tA\t1.5\t20\t", 'percentages go into the column "percent"'),
+        ("P2\tbaseline\tA\t30\t20\t", "are the two swapped?"),
+        ("P2\tbaseline\tA\t3\t\t", 'fill in both or give "percent"'),
+        ("P2\tbaseline\tA\t\t\t", "fill in one of them"),
+        ("P2\tbaseline\tA\t\t\t101", "a percentage lies between 0 and 100"),
+        ("P2\tbaseline\tT_cells\t3\t20\t", "keep one of them"),
+        ("P2\tbaseline\tT_helper\t4\t20\t", "correct one of them, or name another parent"),
+    ],
+)
+def test_import_names_file_row_and_remedy(cohort, row, remedy):
+    if "T_helper" in row:
+        row = f"{row}\tT_cells"
+    header = "patient_id\tvisit\tpopulation\tcount\tparent_count\tpercent\tparent"
+    table = cohort / "table.tsv"
+    table.write_text(f"{header}\nP2\tbaseline\tT_cells\t3\t20\n{row}\n")
+    with pytest.raises(TableError) as caught:
+        import_counts(table, cohort / "populations.yaml", cohort / "x.tsv")
+    message = str(caught.value)
+    assert message.startswith(f"{table} row 3: ")
+    assert remedy in message
+    assert len(message.splitlines()) == 1

@@ -70,7 +70,7 @@ def test_digest_sees_the_template_of_the_report(package):
 
 def test_digest_follows_an_import_over_several_lines(package):
     (package / "leaf.py").write_text("ONE = 1\n")
-    (package / "user.py").write_text("from biocross.leaf import (\n    ONE,\n)\n")
+    (package / "user.py").write_text("from biocross import (\n    leaf,\n)\n")
     (package / "lazy.py").write_text("def f():\n    from biocross import leaf\n    return leaf\n")
     (package / "plain.py").write_text("import biocross.leaf as leaf\n")
     names = ["biocross.user", "biocross.lazy", "biocross.plain"]

@@ -69,6 +69,17 @@ def full_grid() -> list[Cell]:
         Cell.of("correlated", n_patients=12, n_populations=20, shared=0.5, planted_share=share)
         for share in (0.0, 0.2)
     ]
+    extreme = [
+        Cell.of(
+            "extreme variances",
+            n_patients=n,
+            n_populations=40,
+            peers=True,
+            within_df=2.0,
+            within_limits=(0.03, 1.5),
+        )
+        for n in (6, 8, 20)
+    ]
     confirmatory = [Cell.of("confirmatory", n_patients=n, n_populations=20) for n in (8, 12, 20)]
     abolished = [
         Cell.of(
@@ -85,6 +96,7 @@ def full_grid() -> list[Cell]:
         *null,
         *planted,
         *correlated,
+        *extreme,
         *confirmatory,
         *power_cells(),
         *depth_cells(),

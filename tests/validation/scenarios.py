@@ -279,6 +279,7 @@ SCENARIOS: dict[str, Callable[[np.random.Generator, Settings, Tally], None]] = {
     "power": measure_tables,
     "demanded power": measure_tables,
     "correlated": measure_tables,
+    "extreme variances": measure_tables,
     "confirmatory": measure_confirmatory_family,
     "depth": measure_depth,
     "depletion": measure_depletion,

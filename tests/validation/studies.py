@@ -90,6 +90,8 @@ def simulate_table(
     tails: str = "normal",
     missing: float = MISSING,
     within_sd: float | None = None,
+    within_df: float = WITHIN_DF,
+    within_limits: tuple[float, float] = WITHIN_PATIENT_SD,
     staining_sd: float = STAINING_SD,
     shared: float = 0.0,
     planted_share: float = 0.0,
@@ -114,6 +116,8 @@ def simulate_table(
         Share of follow-ups that do not take place.
     within_sd
         Within-patient SD of a visit (logit) of all populations; None draws one per population.
+    within_df, within_limits
+        How the drawn SDs scatter: degrees of freedom of their inverse gamma, and their limits.
     staining_sd
         SD that staining and gating add to a visit (logit).
     shared
@@ -141,7 +145,7 @@ def simulate_table(
     log_effect = np.zeros(k)
     planted = rng.random(k) < planted_share
     log_effect[planted] = np.log(rng.choice(odds_ratios, planted.sum()))
-    within = np.full(k, within_sd) if within_sd is not None else _within_sds(rng, k)
+    within = np.full(k, within_sd) if within_sd else _within_sds(rng, k, within_df, within_limits)
     shape = (visits, n_patients, k)
     eta = logit(frequency) + rng.normal(size=shape[1:]) * rng.uniform(*BETWEEN_PATIENT_SD, k)
     signs = rng.choice([-1.0, 1.0], k)
@@ -263,9 +267,14 @@ def pair_table(study: Study, visit: int = 1, treatment: str = "treatment") -> Pa
     )
 
 
-def _within_sds(rng: np.random.Generator, n_populations: int) -> FloatArray:
-    variance = WITHIN_TYPICAL**2 * WITHIN_DF / rng.chisquare(WITHIN_DF, n_populations)
-    return np.clip(np.sqrt(variance), *WITHIN_PATIENT_SD)
+def _within_sds(
+    rng: np.random.Generator,
+    n_populations: int,
+    df: float = WITHIN_DF,
+    limits: tuple[float, float] = WITHIN_PATIENT_SD,
+) -> FloatArray:
+    variance = WITHIN_TYPICAL**2 * df / rng.chisquare(df, n_populations)
+    return np.clip(np.sqrt(variance), *limits)
 
 
 def _unit_noise(rng: np.random.Generator, shape: tuple[int, ...], tails: str) -> FloatArray:

@@ -245,7 +245,8 @@ def test_stimulation_must_be_given_where_it_is_compared(study, problems):
     ]
 
 
-def test_the_same_visit_with_and_without_stimulation_is_no_duplicate(study, problems):
+def test_visits_are_not_compared_where_some_samples_are_stimulated(study, problems):
+    """Which of the two would be the patient's baseline?"""
     study.write(
         "samples",
         "sample_id patient_id visit modality path batch tissue stimulation",
@@ -254,7 +255,34 @@ def test_the_same_visit_with_and_without_stimulation_is_no_duplicate(study, prob
         "c P1 month_4 flow P1_month_4.fcs lot_1 pbmc .",
         "d P2 baseline flow P2_baseline.fcs lot_1 pbmc .",
     )
-    assert problems() == []
+    assert problems() == [
+        'samples.tsv: samples "a" and "b" are of the same patient and visit; design.contrast: '
+        "visit compares one sample per visit (leave the stimulated ones out, or compare "
+        "stimulations)"
+    ]
+
+
+def test_stimulations_are_compared_within_one_visit(study, problems):
+    study.config["design"] = {"contrast": "stimulation", "levels": ["none", "BCR"]}
+    study.write(
+        "samples",
+        "sample_id patient_id visit modality path batch tissue stimulation",
+        "a P1 baseline flow P1_baseline.fcs lot_1 pbmc none",
+        "b P1 month_4 flow P1_month_4.fcs lot_1 pbmc BCR",
+        "c P2 baseline flow P2_baseline.fcs lot_1 pbmc none",
+    )
+    assert problems() == [
+        "samples.tsv: design.contrast: stimulation compares within one visit, but there are 2 "
+        "(baseline, month_4); make one configuration per visit"
+    ]
+
+
+def test_covariates_are_columns_of_the_clinical_sheet(study, problems):
+    study.config["statistics"] = {"covariates": ["leukocytes_per_ul", "leucocytes_per_ul"]}
+    assert problems() == [
+        'statistics.covariates: "leucocytes_per_ul" is no numeric column of clinical.tsv; '
+        'did you mean "leukocytes_per_ul"?'
+    ]
 
 
 def test_libraries_of_rna_may_share_a_file(study, problems):

@@ -92,3 +92,70 @@ def test_repeated_row(read):
 def test_unknown_column(read):
     _, problems = read("P1\tb\tA\t5", header="patient_id\tvisit\tpopulation\tpercnt")
     assert 'counts.tsv row 1: unknown column "percnt"; did you mean "percent"?' in problems
+
+
+def test_child_above_its_parent_names_both_rows(read):
+    """The parent's own row counts, by the table's parent or else by the vocabulary's."""
+    frequencies, problems = read(
+        "P1\tb\tleukocytes\t100\t200",
+        "P1\tb\tT_cells\t120\t150",
+        "P1\tb\tTh2\t130\t140\t\tT_cells",
+        "P1\tm\tT_cells\t120\t150",  # another sample, whose leukocytes have no row
+    )
+    assert frequencies == []
+    assert problems == [
+        'counts.tsv row 3: "count" 120 of T_cells is above the 100 of its parent leukocytes in '
+        "row 2; correct one of them, or name another parent",
+        'counts.tsv row 4: "count" 130 of Th2 is above the 120 of its parent T_cells in row 3; '
+        "correct one of them, or name another parent",
+    ]
+
+
+def test_parent_may_come_later_and_be_as_large(read):
+    frequencies, problems = read("P1\tb\tT_cells\t100\t150", "P1\tb\tleukocytes\t100\t200")
+    assert problems == []
+    assert len(frequencies) == 2
+    _, problems = read("P1\tb\tT_cells\t101\t150", "P1\tb\tleukocytes\t100\t200")
+    assert [problem.split(":")[0] for problem in problems] == ["counts.tsv row 2"]
+
+
+def test_percentages_have_no_counts_to_compare(read):
+    _, problems = read("P1\tb\tleukocytes\t\t\t10", "P1\tb\tT_cells\t\t\t90")
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (["P1\tb\tA\t1\t2\t\tA"], "counts.tsv row 2: A within A: a population cannot lie within"),
+        (
+            ["P1\tb\tA\t1\t2\t\tB", "P1\tb\tB\t1\t2\t\tA", "P1\tb\tC\t1\t2\t\tA"],
+            "counts.tsv row 2: A within B within A: a population cannot lie within itself; "
+            "correct its parent",
+        ),
+    ],
+)
+def test_population_within_itself(read, rows, sentence):
+    _, problems = read(*rows)
+    assert problems[0].startswith(sentence)
+    assert len(problems) == (1 if len(rows) == 1 else 2)
+
+
+def test_two_tissues_of_one_sample(read):
+    _, problems = read(
+        "P1\tb\tA\t5\tpbmc",
+        "P1\tb\tB\t5\t",
+        "P1\tm\tA\t5\twhole_blood",
+        header="patient_id\tvisit\tpopulation\tpercent\ttissue",
+    )
+    assert problems == [
+        'counts.tsv row 3: tissue "" of the sample that has tissue "pbmc" in row 2; '
+        "write the same in all its rows"
+    ]
+
+
+def test_every_message_has_a_remedy(read):
+    _, problems = read("P1\tb\tA\t30\t20", "P1\tb\tB", "P1\tb\tC\t3.5\t20", "P1\tb\tA\t1\t2")
+    remedies = ("are the two swapped?", "fill in one of them", "percentages go into", "keep one")
+    for problem, remedy in zip(problems, remedies, strict=True):
+        assert remedy in problem

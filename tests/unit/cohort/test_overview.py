@@ -104,16 +104,17 @@ def test_stimulations(study, tables):
         "sample_id patient_id visit modality path batch tissue stimulation",
         "a P1 baseline flow P1_baseline.fcs lot_1 pbmc none",
         "b P1 baseline flow P1_month_4.fcs lot_1 pbmc BCR",
-        "c P1 month_4 flow P2_baseline.fcs lot_1 pbmc none",
+        "c P3 baseline flow P2_baseline.fcs lot_1 pbmc none",
         "d P2 baseline flow P2_month_4.fcs lot_1 pbmc BCR",
     )
+    study.write("patients", "patient_id treatment", "P1 a", "P2 a", "P3 a")
     samples, pairs = tables()
-    assert column(samples, "unit") == ["P1 baseline", "P1 baseline", "P1 month_4", "P2 baseline"]
+    assert column(samples, "unit") == ["P1 baseline"] * 2 + ["P3 baseline", "P2 baseline"]
     assert column(samples, "level") == ["none", "BCR", "none", "BCR"]
     assert [(row["unit"], row["patient_id"], row["missing"]) for row in pairs] == [
         ("P1 baseline", "P1", ""),
-        ("P1 month_4", "P1", "BCR"),
         ("P2 baseline", "P2", "none"),
+        ("P3 baseline", "P3", "BCR"),
     ]
 
 

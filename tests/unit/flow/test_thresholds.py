@@ -128,6 +128,13 @@ def test_between_chooses_the_valley(random):
     assert 1 < find_valley(values, (0.5, 2.5)).value < 2
 
 
+@pytest.mark.parametrize(("sign", "valley"), [(1, 1.5), (-1, -1.5)])
+def test_the_deepest_valley_wins(random, sign, valley):
+    """Whichever side it is on, and although the other two modes are the larger ones."""
+    values = mixture(random, 30_000, (0.2, 0, 0.3), (0.4, 3, 0.3), (0.4, 4.2, 0.3))
+    assert find_valley(sign * values).value == pytest.approx(valley, abs=0.4)
+
+
 @pytest.mark.parametrize("between", [(0.15, 0.2), (0.8, 0.9)])
 def test_between_is_never_left(random, between):
     """No valley within: the tail, brought inside."""

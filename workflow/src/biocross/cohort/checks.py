@@ -84,19 +84,20 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
 
 def _comparison_problems(file: str, cohort: Cohort) -> list[Problem]:
     """Refuse what would count a patient twice: the patient is the unit of every test."""
-    seen: dict[tuple[str, str, str], str] = {}
+    seen: dict[tuple[str, str, str], Sample] = {}
     problems = []
     for sample in (*cohort.samples, *cohort.table_samples):
         where = "table" if sample in cohort.table_samples else "file"
         key = (f"{where} {sample.modality}", cohort.unit(sample), cohort.level(sample))
-        if key in seen and cohort.contrast_column == "visit":
+        first = seen.setdefault(key, sample)
+        # Rows that are alike in all keys are reported as duplicates already.
+        if first.stimulation != sample.stimulation and cohort.contrast_column == "visit":
             message = (
-                f'samples "{seen[key]}" and "{sample.sample_id}" are of the same patient and '
+                f'samples "{first.sample_id}" and "{sample.sample_id}" are of the same patient and '
                 f"visit; design.contrast: visit compares one sample per visit (leave the "
                 "stimulated ones out, or compare stimulations)"
             )
             problems.append(Problem(file, None, message))
-        seen.setdefault(key, sample.sample_id)
     visits = {sample.visit for sample in (*cohort.samples, *cohort.table_samples)}
     if cohort.contrast_column == "stimulation" and len(visits) > 1:
         message = (

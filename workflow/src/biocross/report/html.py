@@ -229,12 +229,12 @@ def draw_plot(panel: Panel, fdr: float) -> Plot:
 
 def _with_tooltips(svg: str, panel: Panel) -> str:
     def title(match: re.Match[str]) -> str:
-        unit = unescape(match.group(1))
+        unit = unescape(match.group(2))
         values = panel.percent.loc[[unit]].to_numpy(dtype=float)[0]
         words = " → ".join(f"{format_number(float(value))} %" for value in values)
         return f'<g class="patient"><title>{Markup.escape(unit)}: {words}</title>'
 
-    return re.sub(r'<g id="patient:([^"]+)">', title, svg)
+    return re.sub(r"<g id=([\"'])patient:(.+?)\1>", title, svg)
 
 
 def untested(table: pd.DataFrame) -> list[dict[str, Any]]:

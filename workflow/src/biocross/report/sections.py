@@ -8,6 +8,7 @@ import pandas as pd
 
 from biocross.report.figures import records
 from biocross.report.words import format_effect, format_number, format_p, plain
+from biocross.statistics.families import CONFIRMATORY
 from biocross.statistics.pairs import read_table
 
 READOUT_WORDS = {
@@ -189,6 +190,16 @@ DESCRIPTIONS: dict[str, Description] = {
 }
 
 
+def _strongest_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Put confirmatory rows first, then small q values; tables without q values stay as they are."""
+    if "q_value" not in table:
+        return table
+    exploratory = table["family"] != CONFIRMATORY
+    return table.assign(exploratory=exploratory).sort_values(
+        ["exploratory", "q_value"], kind="stable"
+    )
+
+
 def table_section(name: str, path: Path | str, fdr: float) -> Section:
     """Prepare one table of results for the template.
 
@@ -207,7 +218,7 @@ def table_section(name: str, path: Path | str, fdr: float) -> Section:
         The table as text.
     """
     described = DESCRIPTIONS[name]
-    table = read_table(path)
+    table = _strongest_first(read_table(path))
     rows = [
         (
             [column.cell(row) for column in described.columns],

@@ -235,7 +235,10 @@ def _rows(pairs: PairTable, readout: Readout, battery: Battery) -> list[dict[str
         )
     )
     columns = _Columns(
-        pairs.keys.astype(str).to_dict("records"),
+        [
+            dict(zip(pairs.keys.columns, values, strict=True))
+            for values in pairs.keys.astype(str).itertuples(index=False, name=None)
+        ],
         batch_caveat(pairs),
         _column_medians(baseline),
         _column_medians(followup),
