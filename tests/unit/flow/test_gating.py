@@ -313,6 +313,21 @@ def test_expression(gate):
         assert int(row["n_cells"]) == own.size == 72
         assert float(row["value"]) == pytest.approx(np.median(own), rel=1e-6)
         assert float(row["sd"]) == pytest.approx(own.std(ddof=1), rel=1e-6)
+        assert int(row["n_positive"]) == (own > 0.5).sum()
+
+
+def test_positive_cells_need_a_border(gate):
+    """Neither a marker without a border nor one whose border was not found has 0 positive."""
+    thresholds = {**FIXED, "HLA-DR": {"method": "valley", "estimate_on": "eosinophils"}}
+    gates = {name: entry for name, entry in GATES.items() if name != "activated"}
+    samples = {"V1": columns(BASELINE)}
+    found = gate(samples, thresholds, gates)
+    assert {row["source"] for row in found[0] if row["threshold"] == "HLA-DR"} == {"too_few_events"}
+    del thresholds["HLA-DR"]
+    for expression in (found[2], gate(samples, thresholds, gates)[2]):
+        positive = {row["marker"]: row["n_positive"] for row in expression}
+        assert positive["HLA-DR"] == ""
+        assert positive["CD45"] != ""
 
 
 def test_expression_of_one_cell_and_of_none(gate):

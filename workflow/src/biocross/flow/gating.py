@@ -67,8 +67,10 @@ class Gating:
 
     def own_border(self, marker: str) -> float | None:
         """Return the border that the strategy gives for a marker by its own name, if any."""
-        rule = self.strategy.thresholds.get(marker)
-        return None if rule is None else self.threshold(marker, ROOT)
+        if marker not in self.strategy.thresholds:
+            return None
+        border = self.threshold(marker, ROOT)
+        return None if np.isnan(border) else border
 
     def _estimate(self, rule: ThresholdRule, population: str) -> tuple[Threshold, int]:
         if rule.value is not None and rule.method == "fixed":

@@ -191,7 +191,7 @@ DESCRIPTIONS: dict[str, Description] = {
 
 
 def _strongest_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Put confirmatory rows first, then small q values; tables without q values stay as they are."""
+    """Put confirmatory rows first, then small q values; leave tables without q values."""
     if "q_value" not in table:
         return table
     exploratory = table["family"] != CONFIRMATORY

@@ -255,7 +255,7 @@ def _table_row(pairs: PairTable, readout: str, p: FloatArray, every: bool, fdr: 
         note = "no population is judged in the exploratory family"
         return row | {"n_populations": 0} | _status("not_applicable", note)
     fixed = FIXED_REFERENCE if readout == "composition" else ""
-    notes = [relabelling_note(len(p), every), fixed, BLIND, batch_caveat(pairs)]
+    notes = [relabelling_note(len(p), every), fixed, BLIND, batch_caveat(pairs.batches)]
     return row | _claims(p, every, fdr) | _status("tested", *notes)
 
 

@@ -337,7 +337,7 @@ def _row(asked: _Asked, column: int, found: _One, refused: str) -> dict[str, Any
         row |= {"rho": found.rho, "rho_low": found.low, "rho_high": found.high, "p_value": found.p}
         blood = readout.name == "cells_per_ul" and variable.casefold().endswith("_per_ul")
         shared = "both counts move with the number of leukocytes" if blood else ""
-        note = "; ".join(filter(None, [note, readout.caveat, batch_caveat(pairs), shared]))
+        note = "; ".join(filter(None, [note, readout.caveat, batch_caveat(pairs.batches), shared]))
     family = exploratory(row | {"kind": "clinic"}, "kind", *FAMILY_PARTS)
     return row | {"family": family, "note": note}
 

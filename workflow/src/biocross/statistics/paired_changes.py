@@ -189,13 +189,13 @@ def mark_disagreement(rows: Sequence[dict[str, Any]]) -> None:
                     row["note"] = "; ".join(filter(None, [row["note"], what]))
 
 
-def batch_caveat(pairs: PairTable) -> str:
+def batch_caveat(batches: Sequence[tuple[str, str]]) -> str:
     """Say whether batch and visit can be told apart in a table of pairs.
 
     Parameters
     ----------
-    pairs
-        With the batch of both visits of every unit.
+    batches
+        Batch at baseline and at follow-up of every pair; empty where it is not known.
 
     Returns
     -------
@@ -204,10 +204,10 @@ def batch_caveat(pairs: PairTable) -> str:
         offset between batches looks like a change; a milder sentence where some pairs change
         batch; else empty.
     """
-    moved = [before != after for before, after in pairs.batches if before and after]
+    moved = [before != after for before, after in batches if before and after]
     if not any(moved):
         return ""
-    before, after = ({batches[when] for batches in pairs.batches} for when in (0, 1))
+    before, after = ({pair[when] for pair in batches} for when in (0, 1))
     if all(moved) and not before & after:
         return "confounded_with_batch: every pair changes batch with the visit"
     return f"{sum(moved)} of {len(moved)} pairs change batch with the visit"
@@ -239,7 +239,7 @@ def _rows(pairs: PairTable, readout: Readout, battery: Battery) -> list[dict[str
             dict(zip(pairs.keys.columns, values, strict=True))
             for values in pairs.keys.astype(str).itertuples(index=False, name=None)
         ],
-        batch_caveat(pairs),
+        batch_caveat(pairs.batches),
         _column_medians(baseline),
         _column_medians(followup),
         _column_medians(np.maximum(before, after)),

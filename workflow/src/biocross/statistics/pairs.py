@@ -171,15 +171,33 @@ def _pair_table(
         units,
         len(measured[0] ^ measured[1]),
         names,
-        _arrays(at[question.baseline], units, names, values),
-        _arrays(at[question.followup], units, names, values),
+        value_arrays(at[question.baseline], units, names, values),
+        value_arrays(at[question.followup], units, names, values),
         tuple((batch_of[0][unit], batch_of[1][unit]) for unit in units),
     )
 
 
-def _arrays(
+def value_arrays(
     rows: pd.DataFrame, units: Sequence[str], names: pd.DataFrame, values: Sequence[str]
 ) -> dict[str, FloatArray]:
+    """Arrange rows of a long table as arrays.
+
+    Parameters
+    ----------
+    rows
+        With the columns ``unit``, those of `names` and `values`.
+    units
+        What becomes the rows of the arrays.
+    names
+        What becomes their columns.
+    values
+        Numeric columns.
+
+    Returns
+    -------
+    dict
+        By value column, shape (units, names); NaN where there is no row.
+    """
     keys = rows[list(names.columns)]
     column = pd.MultiIndex.from_frame(names).get_indexer(pd.MultiIndex.from_frame(keys))
     row = pd.Index(units).get_indexer(pd.Index(rows["unit"]))

@@ -156,7 +156,7 @@ def rounding_unit(percent: FloatArray) -> float:
 
 
 def _cells_per_ul(pairs: PairTable, events: tuple[FloatArray, FloatArray]) -> Readout:
-    before, after = _above_zero(pairs.baseline), _above_zero(pairs.followup)
+    before, after = above_zero(pairs.baseline), above_zero(pairs.followup)
     change = np.log(after) - np.log(before)
     abundance = mean_log_events(*events)
     if np.isnan(abundance[~np.isnan(change).all(axis=0)]).any():
@@ -172,7 +172,7 @@ def _cells_per_ul(pairs: PairTable, events: tuple[FloatArray, FloatArray]) -> Re
     )
 
 
-def _above_zero(values: dict[str, FloatArray]) -> FloatArray:
+def above_zero(values: dict[str, FloatArray]) -> FloatArray:
     """Return cells per microlitre, with half the resolution of the sample at zero events."""
     count, per_ul = values["count"], values["cells_per_ul"]
     with np.errstate(divide="ignore", invalid="ignore"):

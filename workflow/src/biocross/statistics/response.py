@@ -297,7 +297,11 @@ def _row(
     status, note = _judge(pairs, whole, groups, column)
     if repeated and status not in UNDIVIDED:
         status, note = "not_possible", repeated
-    caveats = [whole.caveat, batch_caveat(pairs)] if status in ("tested", "too_few_events") else []
+    caveats = (
+        [whole.caveat, batch_caveat(pairs.batches)]
+        if status in ("tested", "too_few_events")
+        else []
+    )
     row: dict[str, Any] = {
         **pairs.question.columns(),
         **{name: str(pairs.keys[name].iloc[column]) for name in pairs.keys.columns},

@@ -213,7 +213,11 @@ def _verdict(a: Arm, b: Arm, column: int) -> tuple[str, str]:
         status, note = arm.verdicts[column]
         if status != "tested":
             troubles.append(status)
-        caveats = [arm.readout.caveat, batch_caveat(arm.pairs)] if arm.test.n_pairs[column] else []
+        caveats = (
+            [arm.readout.caveat, batch_caveat(arm.pairs.batches)]
+            if arm.test.n_pairs[column]
+            else []
+        )
         notes += [f"{arm.treatment}: {words}" for words in (note, *caveats) if words]
     # Too few events still leaves numbers to show; whatever else stands in the way does not.
     troubles.sort(key=lambda status: status == "too_few_events")

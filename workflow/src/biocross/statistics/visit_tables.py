@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import ConfigError
-from biocross.statistics.pairs import _arrays, read_long_table
-from biocross.statistics.readouts import VALUE_COLUMNS, _above_zero, rounding_unit
+from biocross.statistics.pairs import read_long_table, value_arrays
+from biocross.statistics.readouts import VALUE_COLUMNS, above_zero, rounding_unit
 from biocross.statistics.scale import logit_at_depth, logit_of_percent
 
 FloatArray = NDArray[np.float64]
@@ -161,7 +161,7 @@ def _visits(
     samples = samples.assign(position=samples["level"].map(order))
     samples = samples.sort_values(["unit", "position", "sample_id"], ignore_index=True)
     names = samples["sample_id"].tolist()
-    values = _arrays(rows.assign(unit=rows["sample_id"]), names, keys, VALUE_COLUMNS)
+    values = value_arrays(rows.assign(unit=rows["sample_id"]), names, keys, VALUE_COLUMNS)
     known = covariates.loc[names]
     return Visits(
         asked,
@@ -210,7 +210,7 @@ def _percent_of_parent(visits: Visits) -> Reading:
 def _cells_per_ul(visits: Visits) -> Reading:
     per_ul = {name: visits.adjustable(name) for name in ("count", "cells_per_ul")}
     measured = np.asarray((~np.isnan(visits.measurements["cells_per_ul"])).any(axis=0))
-    values = np.log(_above_zero(per_ul))
+    values = np.log(above_zero(per_ul))
     return Reading("cells_per_ul", "fold_change", values, _events(visits), measured)
 
 

@@ -12,7 +12,6 @@ from biocross.statistics.families import correct_families, exploratory
 from biocross.statistics.longitudinal import Coefficients, VisitEffects, fit_visits
 from biocross.statistics.moderation import MIN_PAIRS
 from biocross.statistics.paired_changes import MIN_EVENTS, batch_caveat
-from biocross.statistics.pairs import PairTable, Question
 from biocross.statistics.visit_tables import (
     BoolArray,
     FloatArray,
@@ -317,8 +316,7 @@ def _batch_words(visits: Visits, level: str) -> str:
     ]
     both = at[0].to_frame("before").join(at[1].rename("after"), how="inner")
     batches = tuple(zip(both["before"], both["after"], strict=True))
-    question = Question(**visits.asked, followup=level, baseline=baseline)
-    return batch_caveat(PairTable(question, tuple(both.index), 0, visits.keys, {}, {}, batches))
+    return batch_caveat(batches)
 
 
 def _left_out(visits: Visits) -> str:
