@@ -32,7 +32,8 @@ def test_checksums_and_copies_of_the_inputs(recorded):
     assert [row["file"] for row in rows] == [str(path) for path in inputs]
     for row, path in zip(rows, inputs, strict=True):
         assert row["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert (out / "sheets" / path.name).read_bytes() == path.read_bytes()
+        copies = [copy for copy in (out / "sheets").iterdir() if copy.name.endswith(path.name)]
+        assert [copy.read_bytes() for copy in copies] == [path.read_bytes()]
 
 
 def test_versions(recorded):

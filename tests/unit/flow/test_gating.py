@@ -332,13 +332,25 @@ def test_positive_cells_need_a_border(gate):
 
 def test_expression_of_one_cell_and_of_none(gate):
     _, _, expression = gate({"V1": columns({"eosinophil": 1, "B": 2})})
-    named = {row["population"] for row in expression}
-    assert "eosinophils" in named
-    assert "T_cells" not in named
-    row = next(row for row in expression if row["population"] == "eosinophils")
-    assert (row["n_cells"], row["sd"]) == ("1", "")
+    rows = {row["population"]: row for row in expression}
+    one, none = rows["eosinophils"], rows["T_cells"]
+    assert (one["n_cells"], one["sd"]) == ("1", "")
+    assert float(one["value"])
+    assert (none["n_cells"], none["value"], none["sd"]) == ("0", "", "")
 
 
 def test_a_second_run_writes_the_same(gate):
     samples = {"V1": columns(MANY, 0.05), "V2": columns(MANY, 0.05, seed=1)}
     assert gate(samples, VALLEYS) == gate(samples, VALLEYS)
+
+
+def test_a_border_that_was_not_found_gives_no_count_rather_than_zero(gate):
+    """Too few T cells to find a border of CD4: CD4 T cells are not known, not absent."""
+    thresholds = {**FIXED, "CD4": {"method": "valley", "estimate_on": "T_cells"}}
+    found, counts, expression = gate({"V1": columns({"CD4_T": 10, "B": 300})}, thresholds)
+    (border,) = (row for row in found if row["threshold"] == "CD4")
+    assert border["source"] == "too_few_events"
+    count = by_population(counts, "V1")
+    assert count["T_cells"] == "10"
+    assert count["CD4_T"] == ""
+    assert "CD4_T" not in {row["population"] for row in expression}

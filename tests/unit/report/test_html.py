@@ -117,7 +117,9 @@ def test_confirmed_findings_open_the_report(tables, tmp_path):
     opening = page.visible[: page.visible.index("Cohort and pairs\n")]
     assert "Primary populations (confirmatory family, 2 tests" in opening
     assert re.search(r"ILC2 rose from [\d.]+ to [\d.]+ % of leukocytes during mepolizumab", opening)
-    assert re.search(r"pop 2 during mepolizumab .*: equivalent within × 0.8 to 1.25; odds ×", opening)
+    assert re.search(
+        r"pop 2 during mepolizumab .*: equivalent within × 0.8 to 1.25; odds ×", opening
+    )
     assert "due to" not in page.visible
     assert "they cannot be ascribed to it" in opening
 

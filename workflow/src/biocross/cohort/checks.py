@@ -10,7 +10,8 @@ from biocross.cohort.frequency_table import Frequency, frequency_samples, read_f
 from biocross.cohort.panel import read_panel
 from biocross.cohort.sheets import Problem, SheetRow, did_you_mean, read_sheet
 from biocross.cohort.vocabulary import load_vocabulary
-from biocross.errors import ConfigError
+from biocross.errors import ConfigError, GatingError
+from biocross.flow.strategy import load_strategy
 
 
 def load_cohort(config: Mapping[str, Any]) -> Cohort:
@@ -79,23 +80,33 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     cohort = _cohort(design, samples, patients, clinical, frequencies)
     problems += _comparison_problems(inputs["samples"] or inputs["counts"], cohort)
     problems += _covariate_problems(config, cohort)
+    problems += _gating_problems(inputs)
     return cohort, problems
 
 
 def _comparison_problems(file: str, cohort: Cohort) -> list[Problem]:
-    """Refuse what would count a patient twice: the patient is the unit of every test."""
+    """Refuse samples that cannot be compared: one patient twice, or pairs of different tissue."""
     seen: dict[tuple[str, str, str], Sample] = {}
+    firsts: dict[tuple[str, str], Sample] = {}
     problems = []
     for sample in (*cohort.samples, *cohort.table_samples):
         where = "table" if sample in cohort.table_samples else "file"
-        key = (f"{where} {sample.modality}", cohort.unit(sample), cohort.level(sample))
-        first = seen.setdefault(key, sample)
+        unit = (f"{where} {sample.modality}", cohort.unit(sample))
+        first = seen.setdefault((*unit, cohort.level(sample)), sample)
         # Rows that are alike in all keys are reported as duplicates already.
         if first.stimulation != sample.stimulation and cohort.contrast_column == "visit":
             message = (
                 f'samples "{first.sample_id}" and "{sample.sample_id}" are of the same patient and '
                 f"visit; design.contrast: visit compares one sample per visit (leave the "
                 "stimulated ones out, or compare stimulations)"
+            )
+            problems.append(Problem(file, None, message))
+        first = firsts.setdefault(unit, sample)
+        if first.tissue != sample.tissue:
+            message = (
+                f'samples "{first.sample_id}" ({first.tissue}) and "{sample.sample_id}" '
+                f"({sample.tissue}) are of one patient but of different tissue; pairs of different "
+                "tissue cannot be compared"
             )
             problems.append(Problem(file, None, message))
     visits = {sample.visit for sample in (*cohort.samples, *cohort.table_samples)}
@@ -106,6 +117,20 @@ def _comparison_problems(file: str, cohort: Cohort) -> list[Problem]:
         )
         problems.append(Problem(file, None, message))
     return problems
+
+
+def _gating_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+    if not inputs["gating"]:
+        return []
+    channels, panel_problems = read_panel(Path(inputs["panel"]))
+    try:
+        vocabulary = load_vocabulary(Path(inputs["populations"]))
+        if not panel_problems:
+            markers = {channel.marker for channel in channels}
+            load_strategy(Path(inputs["gating"]), vocabulary, markers)
+    except (ConfigError, GatingError) as error:
+        return _problems_of(inputs["gating"], error)
+    return []
 
 
 def _covariate_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
@@ -163,6 +188,9 @@ def _contrast_problems(design: Mapping[str, Any]) -> list[Problem]:
         except ConfigError as error:
             problems.append(Problem("design.contrasts", None, str(error)))
             continue
+        if contrast.followup == contrast.baseline:
+            message = f'the contrast "{text}" compares a level with itself'
+            problems.append(Problem("design.contrasts", None, message))
         for level in contrast:
             if level not in design["levels"]:
                 hint = did_you_mean(level, design["levels"])
@@ -179,11 +207,13 @@ def _vocabulary_problems(path: Path) -> list[Problem]:
     try:
         load_vocabulary(path)
     except ConfigError as error:
-        return [
-            Problem(str(path), None, line.removeprefix(f"{path}: "))
-            for line in str(error).splitlines()
-        ]
+        return _problems_of(str(path), error)
     return []
+
+
+def _problems_of(file: str, error: Exception) -> list[Problem]:
+    """Turn the lines of an error into one problem each."""
+    return [Problem(file, None, line.removeprefix(f"{file}: ")) for line in str(error).splitlines()]
 
 
 def _duplicates(file: str, rows: Sequence[SheetRow], keys: tuple[str, ...]) -> list[Problem]:

@@ -47,6 +47,12 @@ def record_provenance(
     for path in inputs:
         content = Path(path).read_bytes()
         rows.append({"file": str(path), "sha256": hashlib.sha256(content).hexdigest()})
-        with written_whole(Path(inputs_out).parent / "sheets" / Path(path).name) as copy:
+        with written_whole(_copy_of(path, Path(inputs_out))) as copy:
             copy.write_bytes(content)
     write_rows(inputs_out, ("file", "sha256"), rows)
+
+
+def _copy_of(path: Path | str, inputs_out: Path) -> Path:
+    """Name the copy of an input by its whole path, because two sheets may share a name."""
+    name = Path(path).as_posix().lstrip("/").replace("../", "").replace("/", "__")
+    return inputs_out.parent / "sheets" / name

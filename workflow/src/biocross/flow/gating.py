@@ -40,12 +40,16 @@ class Gating:
     ----------
     thresholds
         Every threshold found so far, by name and the population it was estimated on.
+    unknown
+        Populations that could not be gated, because a border could not be found or because they
+        rest on such a population: their count is not zero, but not known.
     """
 
     def __init__(self, samples: Sequence[Events], strategy: Strategy) -> None:
         self.samples = samples
         self.strategy = strategy
         self.thresholds: dict[tuple[str, str], tuple[Threshold, int]] = {}
+        self.unknown: set[str] = set()
         self._members: dict[str, list[Indices]] = {
             ROOT: [np.flatnonzero(sample.quality == 0) for sample in samples]
         }
@@ -55,6 +59,8 @@ class Gating:
         if population not in self._members:
             gate = self.strategy.gates[population]
             self._members[population] = self._union(gate) if gate.any_of else self._cut(gate)
+            if self.unknown & {gate.under, *gate.any_of}:
+                self.unknown.add(population)
         return self._members[population]
 
     def threshold(self, name: str, population: str) -> float:
@@ -66,8 +72,12 @@ class Gating:
         return self.thresholds[name, population][0].value
 
     def own_border(self, marker: str) -> float | None:
-        """Return the border that the strategy gives for a marker by its own name, if any."""
-        if marker not in self.strategy.thresholds:
+        """Return the border that the strategy gives for a marker by its own name, if any.
+
+        A border that is found anew on every population being gated is none of the marker's own.
+        """
+        rule = self.strategy.thresholds.get(marker)
+        if rule is None or not (rule.method == "fixed" or rule.estimate_on):
             return None
         border = self.threshold(marker, ROOT)
         return None if np.isnan(border) else border
@@ -88,6 +98,8 @@ class Gating:
             (self.strategy.thresholds[name].marker, self.threshold(name, gate.under), positive)
             for name, positive in gate.signs
         ]
+        if any(np.isnan(border) for _, border, _ in borders):
+            self.unknown.add(gate.population)
         kept = []
         for sample, parents in zip(self.samples, self.members(gate.under), strict=True):
             inside = parents
@@ -164,18 +176,21 @@ def _count(
     for position, sample in enumerate(gating.samples):
         for name in order:
             parent = counted_parent(name, vocabulary, order)
-            measured = _is_measured(sample, name, vocabulary)
+            known = _is_known(gating, sample, name, vocabulary)
             yield {
                 "sample_id": sample.meta["sample_id"],
                 "population": name,
                 "parent": parent or "",
-                "count": gating.members(name)[position].size if measured else None,
+                "count": gating.members(name)[position].size if known else None,
                 "parent_count": gating.members(parent or ROOT)[position].size,
             }
 
 
-def _is_measured(sample: Events, name: str, vocabulary: Vocabulary) -> bool:
-    return sample.meta["tissue"] not in vocabulary[name].not_measured_in
+def _is_known(gating: Gating, sample: Events, name: str, vocabulary: Vocabulary) -> bool:
+    """Tell a count from what could not be measured: the wrong tissue, or no border."""
+    gating.members(name)
+    in_tissue = sample.meta["tissue"] not in vocabulary[name].not_measured_in
+    return in_tissue and name not in gating.unknown
 
 
 def _express(
@@ -184,7 +199,7 @@ def _express(
     for position, sample in enumerate(gating.samples):
         for name in order:
             cells = gating.members(name)[position]
-            if cells.size == 0 or not _is_measured(sample, name, vocabulary):
+            if not _is_known(gating, sample, name, vocabulary):
                 continue
             for marker in markers:
                 values = sample.values[marker][cells].astype(np.float64)

@@ -44,11 +44,14 @@ class Signals(NamedTuple):
         By marker, compensated values, shape (events,).
     tops
         By marker, top of the scale.
+    repairs
+        What had to be repaired to read the file.
     """
 
     raw: dict[str, NDArray[np.float32]]
     compensated: dict[str, NDArray[np.float32]]
     tops: dict[str, float]
+    repairs: tuple[str, ...]
 
 
 def estimate_transforms(
@@ -172,6 +175,7 @@ def _read_signals(path: Path | str, channels: Sequence[Channel], cytometry: str)
         raw={marker: file.events[:, column] for marker, column in columns.items()},
         compensated={marker: compensated[:, column] for marker, column in columns.items()},
         tops={marker: file.ranges[column] for marker, column in columns.items()},
+        repairs=file.repairs,
     )
 
 
@@ -224,7 +228,16 @@ def _flag_events(
     """Number every event by the first step that flagged it; 0 is a pass."""
     size = next(iter(signals.raw.values())).size
     quality = np.zeros(size, dtype=np.uint8)
-    ledger = []
+    ledger: list[dict[str, object]] = [
+        {
+            "sample_id": sample_id,
+            "step": "read",
+            "events_before": size,
+            "flagged": 0,
+            "share": 0.0,
+            "note": "; ".join(signals.repairs),
+        }
+    ]
     for number, step in enumerate(FLAG_STEPS, 1):
         passing = np.flatnonzero(quality == 0)
         flagged, note = _flag_step(step, signals, passing)
