@@ -34,6 +34,8 @@ def change(**others):
         "effect_is_bound": False,
         "q_value": 0.0123,
         "detectable_fold": 1.456,
+        "detectable_fold_low": 1.2,
+        "detectable_fold_high": 1.9,
         "equivalent": False,
         "status": "tested",
         "note": "",
@@ -147,7 +149,7 @@ def test_marker_findings():
 def test_no_finding():
     words = no_finding(change(q_value=0.4), "visit")
     assert "not shown to change" in words
-    assert "a change of × 1.46 would have been found with 80 % power" in words
+    assert "a change of × 1.46 (1.2 to 1.9) would have been found with 80 % power" in words
     assert "equivalent within × 0.8 to 1.25" in no_finding(change(equivalent=True), "visit")
     row = change(status="too_few_events", note="3 events in the median pair")
     assert no_finding(row, "visit") == (

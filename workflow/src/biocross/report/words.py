@@ -129,5 +129,6 @@ def no_finding(row: Mapping[str, Any], contrast_column: str) -> str:
     return (
         f"{subject}: {verdict}; {format_effect(row)}, {row['n_pairs']} pairs, "
         f"q = {format_p(row['q_value'])}; a change of × {format_number(row['detectable_fold'])} "
-        "would have been found with 80 % power"
+        f"({format_number(row['detectable_fold_low'])} to "
+        f"{format_number(row['detectable_fold_high'])}) would have been found with 80 % power"
     )

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 from biocross.statistics.exact import hodges_lehmann, rank_biserial, wilcoxon_signed_rank
 from biocross.statistics.moderation import PairedTest, moderated_paired_t
 from biocross.statistics.permutation import sign_flip_test
-from biocross.statistics.power import detectable_fold, equivalence_test
+from biocross.statistics.power import (
+    FoldRange,
+    detectable_fold,
+    detectable_fold_range,
+    equivalence_test,
+)
 
 FloatArray = NDArray[np.float64]
 ALPHA = 0.05
@@ -28,8 +33,9 @@ class Battery(NamedTuple):
         Sign-flip p value, alone and corrected for all populations of the table by max-T.
     hodges_lehmann, rank_biserial
         Robust estimate (logit or log units) and effect size in [-1, 1].
-    detectable_fold
-        Fold change found with 80 % power at the 5 % level, given the variance seen.
+    detectable_fold, detectable_range
+        Fold change found with 80 % power at the 5 % level, given the variance seen, and the range
+        that the uncertainty of this variance leaves.
     equivalent
         Whether the 90 % interval lies within 0.8 to 1.25.
     agreement
@@ -43,6 +49,7 @@ class Battery(NamedTuple):
     hodges_lehmann: FloatArray
     rank_biserial: FloatArray
     detectable_fold: FloatArray
+    detectable_range: FoldRange
     equivalent: NDArray[np.bool_]
     agreement: NDArray[np.int64]
 
@@ -88,6 +95,7 @@ def beside(primary: PairedTest, differences: FloatArray, seed: int) -> Battery:
     called = np.stack([primary.p, wilcoxon, flips.p]) < ALPHA
     signs = np.sign(np.stack([primary.estimate, location, primary.estimate]))
     same = (called == called[0]) & (~called[0] | (signs == signs[0]))
+    spread = np.sqrt(primary.s2_post), primary.n_pairs, primary.df
     return Battery(
         primary=primary,
         wilcoxon_p=wilcoxon,
@@ -95,7 +103,8 @@ def beside(primary: PairedTest, differences: FloatArray, seed: int) -> Battery:
         signflip_fwer_p=flips.fwer_p,
         hodges_lehmann=location,
         rank_biserial=rank_biserial(differences),
-        detectable_fold=detectable_fold(np.sqrt(primary.s2_post), primary.n_pairs, primary.df),
+        detectable_fold=detectable_fold(*spread),
+        detectable_range=detectable_fold_range(*spread),
         equivalent=equivalence_test(
             primary.estimate, primary.standard_error, primary.df
         ).equivalent,

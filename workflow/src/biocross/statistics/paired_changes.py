@@ -32,6 +32,7 @@ CHANGE_COLUMNS = (
     *("effect_is_bound", "statistic", "df", "p_value", "q_value", "family", "wilcoxon_p"),
     *("signflip_p", "signflip_fwer_p", "hodges_lehmann", "rank_biserial", "detectable_fold"),
     *("detectable_fold_family", "equivalent", "agreement", "status", "note"),
+    *("detectable_fold_low", "detectable_fold_high"),
 )
 NOT_MEASURED = {
     "percent_of_parent": "not measured in these samples",
@@ -316,6 +317,8 @@ def _numbers(battery: Battery) -> dict[str, FloatArray]:
         "hodges_lehmann": np.exp(battery.hodges_lehmann),
         "rank_biserial": battery.rank_biserial,
         "detectable_fold": battery.detectable_fold,
+        "detectable_fold_low": battery.detectable_range.low,
+        "detectable_fold_high": battery.detectable_range.high,
         "change_sd": np.sqrt(test.s2_post),
     }
 
