@@ -64,8 +64,7 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     if inputs["panel"]:
         problems += read_panel(Path(inputs["panel"]))[1]
     problems += _vocabulary_problems(Path(inputs["populations"]))
-    if not inputs["samples"] and not inputs["counts"]:
-        problems.append(Problem("inputs", None, "names neither samples nor counts; give one"))
+    problems += _input_problems(inputs)
     readable = not problems
     problems += _sample_problems(inputs["samples"], samples)
     problems += _level_problems(inputs, design, samples, patients, frequencies)
@@ -82,6 +81,16 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     problems += _covariate_problems(config, cohort)
     problems += _gating_problems(inputs)
     return cohort, problems
+
+
+def _input_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+    if not inputs["samples"] and not inputs["counts"]:
+        return [Problem("inputs", None, "names neither samples nor counts; give one")]
+    return [
+        Problem("inputs", None, f"names samples, but no {name}; files cannot be gated without it")
+        for name in ("panel", "gating")
+        if inputs["samples"] and not inputs[name]
+    ]
 
 
 def _comparison_problems(file: str, cohort: Cohort) -> list[Problem]:
@@ -120,7 +129,7 @@ def _comparison_problems(file: str, cohort: Cohort) -> list[Problem]:
 
 
 def _gating_problems(inputs: Mapping[str, Any]) -> list[Problem]:
-    if not inputs["gating"]:
+    if not inputs["gating"] or not inputs["panel"]:
         return []
     channels, panel_problems = read_panel(Path(inputs["panel"]))
     try:

@@ -270,6 +270,9 @@ def _row(
     testable = bool(np.isfinite(test.p[column]))
     events = readout.events_baseline[:, column] + readout.events_followup[:, column]
     status, note = judge(pairs, readout, before, after, testable, bool(np.isfinite(events).any()))
+    seen = readout.baseline[complete, column], readout.followup[complete, column]
+    if status == "constant" and not np.any(seen):
+        status, note = "all_zero", "zero at both visits in every pair"
     caveats = [readout.caveat, columns.caveat] if complete.any() else []
     if testable and complete.sum() < MIN_CONFIRMATORY_PAIRS:
         caveats.append("fewer than 6 pairs: no exact test can reach 0.05")
