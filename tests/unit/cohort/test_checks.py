@@ -340,6 +340,12 @@ def test_broken_vocabulary(study, problems):
     assert problems() == ['populations.yaml: parent of B is "C", no population; known are: A, B']
 
 
+@pytest.mark.parametrize("name", ["panel", "gating"])
+def test_samples_need_a_panel_and_gates(study, problems, name):
+    study.config["inputs"][name] = None
+    assert problems() == [f"inputs: names samples, but no {name}; files cannot be gated without it"]
+
+
 def test_a_study_without_any_measurement(study, problems):
     study.config["inputs"]["samples"] = None
     assert "inputs: names neither samples nor counts; give one" in problems()

@@ -165,13 +165,6 @@ def test_missing_sections_and_sheets():
     ]
 
 
-def test_samples_need_a_panel_and_gates():
-    inputs = {"samples": "s.tsv", "patients": "p.tsv"}
-    lines = refusal({**MINIMAL, "inputs": inputs})
-    assert any("panel" in line for line in lines)
-    assert any("gating" in line for line in lines)
-
-
 def test_all_problems_at_once():
     config = {**MINIMAL, "design": {"contrast": "patient"}, "results": 3, "flow": None}
     lines = refusal(config)
