@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from biocross.cohort.strategy import Gate, Strategy, ThresholdRule
 from biocross.flow.events import Events
 from biocross.flow.gating import Gating
-from biocross.flow.strategy import Gate, Strategy, ThresholdRule
 
 QUIET = settings(deadline=None, max_examples=40)
 MARKERS = ("CD3", "CD4", "CD8")

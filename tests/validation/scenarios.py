@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from validation.chain import Tested, peer_p_values, pooled_cells_p, q_values, run_chain
 from validation.studies import Study, pair_table, simulate_depletion, simulate_table
 
-from biocross.statistics.moderation import moderated_paired_t
-from biocross.statistics.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.moderation import moderated_paired_t
+from biocross.statistics.kernels.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.scale import equal_depth_logit, logit_of_counts
 from biocross.statistics.paired_changes import MIN_EVENTS
-from biocross.statistics.scale import equal_depth_logit, logit_of_counts
 
 SEED = 20240611
 ALPHA = 0.05

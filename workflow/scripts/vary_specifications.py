@@ -1,5 +1,4 @@
 from biocross.statistics.specifications import vary_specifications
-
 from biocross.workflow import logged
 
 with logged(snakemake):

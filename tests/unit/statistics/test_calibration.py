@@ -11,23 +11,23 @@ from biocross.statistics.calibration_rows import (
     abundance_classes,
     verdict_of_rate,
 )
-from biocross.statistics.moderation import (
+from biocross.statistics.kernels.moderation import (
     moderated_p_values,
     moderated_paired_t,
     summarise_flipped,
     summarise_pairs,
 )
-from biocross.statistics.multiplicity import benjamini_hochberg
-from biocross.statistics.paired_changes import find_paired_changes
-from biocross.statistics.permutation import sign_vectors
-from biocross.statistics.relabelling import (
+from biocross.statistics.kernels.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.permutation import sign_vectors
+from biocross.statistics.kernels.relabelling import (
     null_changes,
     rates_of,
     relabelled_levels,
     relabelled_summary,
     signs_of_pair,
 )
-from biocross.statistics.scale import equal_depth_logit, frequency_interval
+from biocross.statistics.kernels.scale import equal_depth_logit, frequency_interval
+from biocross.statistics.paired_changes import find_paired_changes
 
 DECLARED = ("flow", "gate", "percent_of_parent")
 VISITS = ("baseline", "month_4", "month_12")

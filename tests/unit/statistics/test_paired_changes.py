@@ -9,8 +9,8 @@ from long_tables import GATES, LongTables, fill, one
 from scipy import stats
 
 from biocross.statistics.families import CONFIRMATORY
+from biocross.statistics.kernels.power import detectable_fold
 from biocross.statistics.paired_changes import CHANGE_COLUMNS, NEAR_ZERO, mark_disagreement
-from biocross.statistics.power import detectable_fold
 from biocross.statistics.readouts import READOUTS
 from biocross.tables import read_rows
 

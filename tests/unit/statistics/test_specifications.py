@@ -7,9 +7,9 @@ import statsmodels.api as sm
 from scipy import stats
 
 from biocross.errors import TableError
-from biocross.statistics.moderation import moderated_paired_t
+from biocross.statistics.kernels.moderation import moderated_paired_t
+from biocross.statistics.kernels.scale import equal_depth_logit
 from biocross.statistics.paired_changes import find_paired_changes
-from biocross.statistics.scale import equal_depth_logit
 from biocross.statistics.specifications import ASPECTS, vary_specifications
 
 POPULATIONS = ("ILC2", "Th2", "Tc2", "B", "NK", "monocytes", "basophils", "pDC")

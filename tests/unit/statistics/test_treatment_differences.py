@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from biocross.cohort.vocabulary import load_vocabulary
-from biocross.statistics.moderation import moderated_paired_t, welch_difference
-from biocross.statistics.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.moderation import moderated_paired_t, welch_difference
+from biocross.statistics.kernels.multiplicity import benjamini_hochberg
 from biocross.statistics.paired_changes import find_paired_changes, population_pairs
 from biocross.statistics.treatment_differences import (
     DIFFERENCE_COLUMNS,

@@ -10,8 +10,8 @@ from scipy import stats
 from scipy.special import expit
 
 from biocross.errors import ConfigError
-from biocross.statistics.multiplicity import benjamini_hochberg
-from biocross.statistics.scale import equal_depth_logit, logit_at_depth
+from biocross.statistics.kernels.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.scale import equal_depth_logit, logit_at_depth
 from biocross.statistics.visits import ANY_VISIT, LONGITUDINAL_COLUMNS, find_longitudinal_changes
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "clubsandwich"

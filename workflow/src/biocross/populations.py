@@ -12,7 +12,7 @@ import numpy as np
 from biocross.cohort.frequency_table import read_frequencies
 from biocross.cohort.vocabulary import ANCHOR_POPULATIONS, Vocabulary, lies_within, load_vocabulary
 from biocross.errors import TableError
-from biocross.statistics.scale import frequency_interval
+from biocross.statistics.kernels.scale import frequency_interval
 from biocross.tables import read_rows, write_rows
 
 KEYS = (

@@ -9,9 +9,9 @@ from biocross.cohort.design import Cohort, Sample, parse_contrast
 from biocross.cohort.frequency_table import Frequency, frequency_samples, read_frequencies
 from biocross.cohort.panel import read_panel
 from biocross.cohort.sheets import Problem, SheetRow, did_you_mean, read_sheet
+from biocross.cohort.strategy import load_strategy
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.errors import ConfigError, GatingError
-from biocross.flow.strategy import load_strategy
 
 
 def load_cohort(config: Mapping[str, Any]) -> Cohort:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocross.cohort.panel import load_panel
+from biocross.cohort.strategy import ROOT, Gate, Strategy, ThresholdRule, load_strategy
 from biocross.cohort.vocabulary import Vocabulary, counted_parent, load_vocabulary
 from biocross.flow.events import Events, read_events
-from biocross.flow.strategy import ROOT, Gate, Strategy, ThresholdRule, load_strategy
 from biocross.flow.thresholds import Threshold, find_valley
 from biocross.tables import write_rows
 

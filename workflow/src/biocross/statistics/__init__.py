@@ -1,1 +1,1 @@
-"""Paired statistics: kernels on arrays, and the adapters that feed them the long tables."""
+"""Paired statistics: adapters from the long tables to the kernels, and back to tables."""

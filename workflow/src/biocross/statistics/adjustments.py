@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocross.statistics.battery import ALPHA
 from biocross.statistics.finding import NAN, Finding, Numbers, join, numbers_of
-from biocross.statistics.moderation import MIN_PAIRS
-from biocross.statistics.sensitivity import (
+from biocross.statistics.kernels.battery import ALPHA
+from biocross.statistics.kernels.moderation import MIN_PAIRS
+from biocross.statistics.kernels.sensitivity import (
     batch_differences,
     delta_adjusted,
     regress_changes,

@@ -28,17 +28,17 @@ from biocross.statistics.calibration_rows import (
     tested_rows,
     untested_rows,
 )
-from biocross.statistics.moderation import moderated_p_values, summarise_flipped
-from biocross.statistics.multiplicity import benjamini_hochberg
-from biocross.statistics.pairs import PairTable, pair_tables, read_long_table, read_pair_sheet
-from biocross.statistics.permutation import sign_vectors
-from biocross.statistics.readouts import VALUE_COLUMNS, Readout, readouts
-from biocross.statistics.relabelling import (
+from biocross.statistics.kernels.moderation import moderated_p_values, summarise_flipped
+from biocross.statistics.kernels.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.permutation import sign_vectors
+from biocross.statistics.kernels.relabelling import (
     null_changes,
     relabelled_levels,
     relabelled_summary,
     signs_of_pair,
 )
+from biocross.statistics.pairs import PairTable, pair_tables, read_long_table, read_pair_sheet
+from biocross.statistics.readouts import VALUE_COLUMNS, Readout, readouts
 from biocross.tables import write_rows
 
 FloatArray = NDArray[np.float64]

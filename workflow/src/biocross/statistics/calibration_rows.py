@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocross.statistics.battery import ALPHA
 from biocross.statistics.families import CONFIRMATORY
-from biocross.statistics.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.battery import ALPHA
+from biocross.statistics.kernels.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.relabelling import Rates, rates_of
 from biocross.statistics.paired_changes import batch_caveat
 from biocross.statistics.pairs import PairTable
-from biocross.statistics.relabelling import Rates, rates_of
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import Vocabulary, lies_within, load_vocabulary
-from biocross.statistics.association import Association, spearman_within_groups
 from biocross.statistics.families import correct_families, exploratory
+from biocross.statistics.kernels.association import Association, spearman_within_groups
 from biocross.statistics.paired_changes import (
     NOT_MEASURED,
     batch_caveat,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from biocross.statistics.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.multiplicity import benjamini_hochberg
 
 CONFIRMATORY = "confirmatory"
 

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import Vocabulary
-from biocross.statistics.battery import ALPHA, Battery
-from biocross.statistics.moderation import PairedTest, moderated_paired_t
+from biocross.statistics.kernels.battery import ALPHA, Battery
+from biocross.statistics.kernels.moderation import PairedTest, moderated_paired_t
 from biocross.statistics.paired_changes import judge
 from biocross.statistics.pairs import PairTable
 from biocross.statistics.readouts import Readout

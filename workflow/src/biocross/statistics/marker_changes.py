@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from biocross.cohort.panel import load_panel
 from biocross.flow.prepare import load_transforms
 from biocross.flow.transforms import Transform
-from biocross.statistics.battery import Battery, beside, run_battery
 from biocross.statistics.families import correct_families, exploratory
-from biocross.statistics.moderation import MIN_PAIRS, PairedTest
+from biocross.statistics.kernels.battery import Battery, beside, run_battery
+from biocross.statistics.kernels.moderation import MIN_PAIRS, PairedTest
+from biocross.statistics.kernels.scale import equal_depth_logit
+from biocross.statistics.kernels.weighted import (
+    WeightedPairedTest,
+    median_variance,
+    precision_weighted_paired_t,
+)
 from biocross.statistics.pairs import (
     PairTable,
     pair_tables,
@@ -22,12 +28,6 @@ from biocross.statistics.pairs import (
     read_table,
 )
 from biocross.statistics.readouts import mean_log_events
-from biocross.statistics.scale import equal_depth_logit
-from biocross.statistics.weighted import (
-    WeightedPairedTest,
-    median_variance,
-    precision_weighted_paired_t,
-)
 from biocross.tables import write_rows
 
 FloatArray = NDArray[np.float64]

@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
-from biocross.statistics.battery import ALPHA, Battery, run_battery
 from biocross.statistics.families import CONFIRMATORY, correct_families, exploratory
-from biocross.statistics.moderation import MIN_PAIRS
+from biocross.statistics.kernels.battery import ALPHA, Battery, run_battery
+from biocross.statistics.kernels.moderation import MIN_PAIRS
+from biocross.statistics.kernels.power import detectable_fold
 from biocross.statistics.pairs import (
     PairTable,
     pair_tables,
@@ -19,7 +20,6 @@ from biocross.statistics.pairs import (
     read_pair_sheet,
     read_table,
 )
-from biocross.statistics.power import detectable_fold
 from biocross.statistics.readouts import VALUE_COLUMNS, Readout, readouts
 from biocross.tables import write_rows
 

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import Vocabulary, container
 from biocross.errors import DesignError
-from biocross.statistics.composition import (
+from biocross.statistics.kernels.composition import (
     centred_log_ratio_change,
     leaves_and_remainders,
     part_counts,
 )
+from biocross.statistics.kernels.scale import equal_depth_logit, logit_of_percent
 from biocross.statistics.pairs import PairTable
-from biocross.statistics.scale import equal_depth_logit, logit_of_percent
 
 FloatArray = NDArray[np.float64]
 VALUE_COLUMNS = ("count", "parent_count", "percent", "cells_per_ul")

@@ -13,7 +13,7 @@ from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.errors import ConfigError
 from biocross.statistics.clinical import counted_population
 from biocross.statistics.families import correct_families, exploratory
-from biocross.statistics.moderation import (
+from biocross.statistics.kernels.moderation import (
     MIN_PAIRS,
     PairedTest,
     WelchTest,

@@ -20,8 +20,6 @@ from biocross.statistics.adjustments import (
     adjusted_for_covariate,
     adjusted_for_dropouts,
 )
-from biocross.statistics.battery import ALPHA, run_battery
-from biocross.statistics.exact import hodges_lehmann
 from biocross.statistics.families import CONFIRMATORY
 from biocross.statistics.finding import (
     SPECIFICATION_COLUMNS,
@@ -34,7 +32,9 @@ from biocross.statistics.finding import (
     number,
     numbers_of,
 )
-from biocross.statistics.moderation import moderated_paired_t, plain_paired_t
+from biocross.statistics.kernels.battery import ALPHA, run_battery
+from biocross.statistics.kernels.exact import hodges_lehmann
+from biocross.statistics.kernels.moderation import moderated_paired_t, plain_paired_t
 from biocross.statistics.paired_changes import population_pairs
 from biocross.statistics.pairs import PairTable, read_long_table, read_pair_sheet
 from biocross.statistics.readouts import readouts

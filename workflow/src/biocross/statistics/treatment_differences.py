@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.statistics.families import correct_families, exploratory
-from biocross.statistics.moderation import PairedTest, moderated_paired_t, welch_difference
+from biocross.statistics.kernels.moderation import PairedTest, moderated_paired_t, welch_difference
 from biocross.statistics.paired_changes import batch_caveat, judge, population_pairs
 from biocross.statistics.pairs import PairTable
 from biocross.statistics.readouts import Readout, readouts

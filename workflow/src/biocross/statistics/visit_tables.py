@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import ConfigError
+from biocross.statistics.kernels.scale import logit_at_depth, logit_of_percent
 from biocross.statistics.pairs import read_long_table, value_arrays
 from biocross.statistics.readouts import VALUE_COLUMNS, above_zero, rounding_unit
-from biocross.statistics.scale import logit_at_depth, logit_of_percent
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

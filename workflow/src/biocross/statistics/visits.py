@@ -9,8 +9,8 @@ import pandas as pd
 
 from biocross.errors import DesignError
 from biocross.statistics.families import correct_families, exploratory
-from biocross.statistics.longitudinal import Coefficients, VisitEffects, fit_visits
-from biocross.statistics.moderation import MIN_PAIRS
+from biocross.statistics.kernels.longitudinal import Coefficients, VisitEffects, fit_visits
+from biocross.statistics.kernels.moderation import MIN_PAIRS
 from biocross.statistics.paired_changes import MIN_EVENTS, batch_caveat
 from biocross.statistics.visit_tables import (
     BoolArray,

@@ -1,9 +1,9 @@
 import pytest
 import yaml
 
+from biocross.cohort.strategy import Gate, ThresholdRule, load_strategy, needs, parse_phenotype
 from biocross.cohort.vocabulary import Population
 from biocross.errors import ConfigError, GatingError
-from biocross.flow.strategy import Gate, ThresholdRule, load_strategy, needs, parse_phenotype
 
 PARENTS = {
     "live": None,

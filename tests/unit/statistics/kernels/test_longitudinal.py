@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from biocross.errors import DesignError
-from biocross.statistics.longitudinal import fit_visits
+from biocross.statistics.kernels.longitudinal import fit_visits
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "clubsandwich"
+GOLDEN = Path(__file__).parents[3] / "golden" / "clubsandwich"
 POPULATIONS = ["a", "b", "c"]
 FIELDS = ["estimate", "standard_error", "t", "df", "p", "low", "high"]
 TOLERANCE = 1e-6

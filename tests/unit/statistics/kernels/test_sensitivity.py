@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import brentq
 
-from biocross.statistics.moderation import plain_paired_t
-from biocross.statistics.sensitivity import (
+from biocross.statistics.kernels.moderation import plain_paired_t
+from biocross.statistics.kernels.sensitivity import (
     batch_differences,
     delta_adjusted,
     regress_changes,

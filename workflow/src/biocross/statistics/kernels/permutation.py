@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from biocross.statistics.exact import FloatArray, IntArray, checked_matrix
+from biocross.statistics.kernels.exact import FloatArray, IntArray, checked_matrix
 
 SignArray = NDArray[np.int8]
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from biocross.errors import TableError
-from biocross.statistics.exact import hodges_lehmann, rank_biserial, wilcoxon_signed_rank
+from biocross.statistics.kernels.exact import hodges_lehmann, rank_biserial, wilcoxon_signed_rank
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "wilcoxon"
+GOLDEN = Path(__file__).parents[3] / "golden" / "wilcoxon"
 
 
 def _read(name):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from biocross.statistics.moderation import PairSummary
-from biocross.statistics.scale import frequency_interval
+from biocross.statistics.kernels.moderation import PairSummary
+from biocross.statistics.kernels.scale import frequency_interval
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

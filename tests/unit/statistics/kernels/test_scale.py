@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from biocross.statistics.scale import (
+from biocross.statistics.kernels.scale import (
     equal_depth_logit,
     frequency_interval,
     logit_at_depth,

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from biocross.statistics.power import detectable_fold, detectable_fold_range, equivalence_test
+from biocross.statistics.kernels.power import (
+    detectable_fold,
+    detectable_fold_range,
+    equivalence_test,
+)
 
 
 def test_detectable_fold_is_the_formula():

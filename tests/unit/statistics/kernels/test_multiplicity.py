@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy import stats
 
-from biocross.statistics.multiplicity import benjamini_hochberg
+from biocross.statistics.kernels.multiplicity import benjamini_hochberg
 
 P_OR_MISSING = st.floats(0, 1) | st.just(np.nan)
 FAMILIES = npst.arrays(np.float64, st.integers(1, 40), elements=P_OR_MISSING)

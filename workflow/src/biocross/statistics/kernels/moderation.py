@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtri, fdtri, stdtr, stdtrit
 
-from biocross.statistics.variance_prior import fit_prior_stack
+from biocross.statistics.kernels.variance_prior import fit_prior_stack
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from biocross.statistics.exact import hodges_lehmann, rank_biserial, wilcoxon_signed_rank
-from biocross.statistics.moderation import PairedTest, moderated_paired_t
-from biocross.statistics.permutation import sign_flip_test
-from biocross.statistics.power import (
+from biocross.statistics.kernels.exact import hodges_lehmann, rank_biserial, wilcoxon_signed_rank
+from biocross.statistics.kernels.moderation import PairedTest, moderated_paired_t
+from biocross.statistics.kernels.permutation import sign_flip_test
+from biocross.statistics.kernels.power import (
     FoldRange,
     detectable_fold,
     detectable_fold_range,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from biocross.errors import TableError
-from biocross.statistics.association import (
+from biocross.statistics.kernels.association import (
     _bootstrap_correlations,
     spearman_within_groups,
     welch_groups,

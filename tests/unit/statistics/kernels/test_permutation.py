@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from biocross.errors import TableError
-from biocross.statistics.exact import wilcoxon_signed_rank
-from biocross.statistics.permutation import sign_flip_test, sign_vectors
+from biocross.statistics.kernels.exact import wilcoxon_signed_rank
+from biocross.statistics.kernels.permutation import sign_flip_test, sign_vectors
 
 
 def _t(differences):

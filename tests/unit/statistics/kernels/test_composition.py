@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from biocross.errors import DesignError
-from biocross.statistics.composition import (
+from biocross.statistics.kernels.composition import (
     _log_at_depth,
     centred_log_ratio_change,
     leaves_and_remainders,

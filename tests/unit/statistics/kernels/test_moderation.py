@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from biocross.statistics.moderation import (
+from biocross.statistics.kernels.moderation import (
     moderated_p_values,
     moderated_paired_t,
     moderated_t_of_summary,
@@ -15,9 +15,9 @@ from biocross.statistics.moderation import (
     summarise_pairs,
     welch_difference,
 )
-from biocross.statistics.variance_prior import fit_variance_prior
+from biocross.statistics.kernels.variance_prior import fit_variance_prior
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "limma"
+GOLDEN = Path(__file__).parents[3] / "golden" / "limma"
 TOLERANCE = 1e-9
 
 

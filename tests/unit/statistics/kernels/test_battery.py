@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from biocross.statistics.battery import N_TESTS, run_battery
-from biocross.statistics.moderation import moderated_paired_t
+from biocross.statistics.kernels.battery import N_TESTS, run_battery
+from biocross.statistics.kernels.moderation import moderated_paired_t
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from biocross.statistics.weighted import median_variance, precision_weighted_paired_t
+from biocross.statistics.kernels.weighted import median_variance, precision_weighted_paired_t
 
 
 def _marker_changes(n, tau, columns, rng, shift=0.0):

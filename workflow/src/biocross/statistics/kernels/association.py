@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
-from biocross.statistics.exact import TIE_TOLERANCE, FloatArray, IntArray, checked_matrix
+from biocross.statistics.kernels.exact import TIE_TOLERANCE, FloatArray, IntArray, checked_matrix
 
 MIN_PAIRS = 3
 # Below this a bootstrap interval says little: resamples of 3 patients give rho = 1 or nothing.
