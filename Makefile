@@ -30,7 +30,8 @@ lint: $(VENV)/installed-dev
 
 # The statistics on simulated studies with known truth; rewrites the numbers in docs/validation.md.
 validate-statistics: $(VENV)/installed-dev
-	PYTHONPATH=tests $(BIN)/python tests/validation/validate.py --write
+	$(BIN)/python tests/validation/validate.py --write
+	$(BIN)/python tests/validation/from_fcs.py --write
 
 # A virtual environment is valid while its stamp is newer than the lock it was made from.
 $(VENV)/installed: requirements.lock pyproject.toml
