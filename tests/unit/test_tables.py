@@ -85,6 +85,8 @@ def test_missing_key_stays_empty_and_unknown_key_is_an_error(table):
         " a \tb\n 1\t x y  \n2 \tµ".encode(),
         'a\t"b"\n"1"\t"x y"\n2\tµ\n'.encode(),
         "a\tb\t\t\n1\tx y\t\n2\tµ\t\t\t\n".encode(),
+        "a\t\t\tb\n1\t\t \tx y\n2\t\t\tµ\n".encode(),
+        "a\tb\r\n1\tx y\r\n2\tµ\r\n".encode("utf-16"),
     ],
     ids=[
         "plain",
@@ -94,6 +96,8 @@ def test_missing_key_stays_empty_and_unknown_key_is_an_error(table):
         "blanks",
         "quotation marks",
         "empty columns at the right",
+        "empty columns between",
+        "UTF-16",
     ],
 )
 def test_harmless_variants_read_alike(table, content):
@@ -123,6 +127,19 @@ def test_blank_cells_beyond_the_columns_are_harmless(table):
     assert read_rows(table) == [{"a": "1", "b": "2"}]
 
 
+def test_value_in_a_column_without_name(table):
+    assert refusal(table, b"a\t\tb\n1\t\t2\n1\t7\t2\n") == (
+        " row 3: has a value in column 2, which has no name in the first line; name the column or "
+        "empty it"
+    )
+
+
+def test_commas_and_semicolons_are_text_here(table):
+    """Only sheets of users are searched for other separators; see test_sheets.py."""
+    table.write_text("a,b;c\n1,2;3\n")
+    assert read_rows(table) == [{"a,b;c": "1,2;3"}]
+
+
 def test_duplicated_column(table):
     assert refusal(table, b"a\tb\ta \n1\t2\t3\n") == ": column 'a' appears more than once"
 
@@ -132,9 +149,7 @@ def test_empty_table(table, content):
     assert refusal(table, content) == ": is empty; its first line must name the columns"
 
 
-@pytest.mark.parametrize(
-    "content", [b"a\tb\n1\t\xb5\n", "a\tb\n1\t2\n".encode("utf-16"), b"PK\x03\x04\xff\xfe"]
-)
+@pytest.mark.parametrize("content", [b"a\tb\n1\t\xb5\n", b"\xff\xfea\x00\t", b"PK\x03\x04\xff\xfe"])
 def test_not_utf8(table, content):
     assert "export it as tab-separated UTF-8" in refusal(table, content)
 

@@ -1,6 +1,8 @@
 # REQUIRED INPUTS: the sheets of the config.
 # OUTPUTS: results/cohort/samples.tsv (samples with treatment, level and clinical values),
 #          results/cohort/pairs.tsv (every pair the contrasts ask for, complete or not),
+#          results/cohort/problems.tsv, design.md (what is wrong; the design in words),
+#          results/cohort/files.tsv, channels.tsv (instruments and channels, from the FCS headers),
 #          results/provenance/ (config and sheets as used, versions);
 #          the demo only: simulated FCS files and their truth.
 
@@ -8,9 +10,18 @@
 rule check_cohort:
     input:
         SHEETS,
+        [INPUTS[name] for name in ("panel", "populations", "gating") if INPUTS[name]],
+        fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
     output:
         samples=OUT / "cohort" / "samples.tsv",
         pairs=OUT / "cohort" / "pairs.tsv",
+        patients=OUT / "cohort" / "patients.tsv",
+        problems=report(
+            OUT / "cohort" / "problems.tsv",
+            caption="../report/problems.rst",
+            category="Cohort",
+        ),
+        design=OUT / "cohort" / "design.md",
     log:
         log_path("check_cohort"),
     benchmark:
@@ -27,6 +38,33 @@ rule check_cohort:
         "Checking samples, patients and pairs"
     script:
         "../scripts/check_cohort.py"
+
+
+if FLOW_SAMPLES:
+
+    rule describe_files:
+        input:
+            fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
+            samples=INPUTS["samples"],
+            panel=INPUTS["panel"],
+            checked=ancient(rules.check_cohort.output.problems),
+        output:
+            files=OUT / "cohort" / "files.tsv",
+            channels=OUT / "cohort" / "channels.tsv",
+        log:
+            log_path("describe_files"),
+        benchmark:
+            benchmark_path("describe_files")
+        resources:
+            mem_mb=500,
+            runtime=20,
+        params:
+            code=code_digest("biocross.cohort.instruments"),
+            folder=INPUTS["folder"],
+        message:
+            "Describing instruments, dates and channels of all files"
+        script:
+            "../scripts/describe_files.py"
 
 
 rule record_provenance:
@@ -79,3 +117,8 @@ if "simulate" in config:
             "Simulating the FCS files of the demo cohort"
         script:
             "../scripts/simulate_cohort.py"
+
+
+onstart:
+    for problem in inspect_cohort(config)[1]:
+        print(f"warning: {problem}")

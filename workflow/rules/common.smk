@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from biocross.cohort.checks import load_cohort
+from biocross.cohort.checks import inspect_cohort, load_cohort
 from biocross.cohort.config import complete_config
 from biocross.errors import BiocrossError
 from biocross.workflow import code_digest

@@ -38,6 +38,7 @@ rule write_report:
         **with_files(
             ledger=rules.summarise_flow.output.ledger,
             thresholds=rules.summarise_flow.output.thresholds,
+            channels=OUT / "cohort" / "channels.tsv",
         ),
         statistics=[
             rules.find_paired_changes.output.changes,

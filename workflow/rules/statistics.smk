@@ -129,7 +129,7 @@ rule find_longitudinal_changes:
 rule find_response:
     input:
         **POPULATION_PAIRS,
-        patients=INPUTS["patients"],
+        patients=rules.check_cohort.output.patients,
     output:
         response=report(
             OUT / "statistics" / "response.tsv",

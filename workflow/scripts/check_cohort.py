@@ -6,4 +6,7 @@ with logged(snakemake):
         config=snakemake.config,
         samples_out=snakemake.output.samples,
         pairs_out=snakemake.output.pairs,
+        problems_out=snakemake.output.problems,
+        design_out=snakemake.output.design,
+        patients_out=snakemake.output.patients,
     )

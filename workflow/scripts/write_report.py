@@ -11,6 +11,7 @@ with logged(snakemake):
         pairs=snakemake.input.pairs,
         ledger=snakemake.input.get("ledger"),
         thresholds=snakemake.input.get("thresholds"),
+        channels=snakemake.input.get("channels"),
         versions=snakemake.input.versions,
         config=snakemake.input.config,
         populations=snakemake.input.populations,

@@ -1,6 +1,6 @@
 import pytest
 
-from biocross.cohort.overview import check_cohort
+from biocross.cohort.overview import PROBLEM_COLUMNS, check_cohort
 from biocross.errors import ConfigError
 from biocross.tables import read_rows
 
@@ -133,3 +133,60 @@ def test_nothing_is_written_of_a_broken_cohort(study, tables, tmp_path):
     with pytest.raises(ConfigError, match="problems in the input"):
         tables()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def reports(study, tmp_path):
+    """Check the study; return the table of problems, the design in words, and the patients."""
+
+    def run():
+        out = [tmp_path / name for name in ("s.tsv", "p.tsv", "problems.tsv", "d.md", "pat.tsv")]
+        check_cohort(study.config, *out)
+        return read_rows(out[2]), out[3].read_text(), read_rows(out[4])
+
+    return run
+
+
+def test_problems_are_a_table(reports):
+    problems, _, _ = reports()
+    assert tuple(problems[0]) == PROBLEM_COLUMNS
+    assert {row["severity"] for row in problems} == {"warning"}
+    assert any("1 complete pair" in row["message"] for row in problems)
+
+
+def test_errors_stand_first_in_the_table_of_a_broken_cohort(study, reports, tmp_path):
+    study.edit("patients", "P2\tdupilumab", "P2\tMepolizumab")
+    study.edit("samples", "P2_month_4.fcs", "P2.fcs")
+    with pytest.raises(ConfigError):
+        reports()
+    first, *others = read_rows(tmp_path / "problems.tsv")
+    assert (first["severity"], first["row"], first["column"]) == ("error", "5", "path")
+    assert others
+    assert {row["severity"] for row in others} == {"warning"}
+    assert not (tmp_path / "d.md").exists()
+
+
+def test_the_design_in_words(study, reports):
+    study.edit("samples", "P1_month_4.fcs\tlot_1", "P1_month_4.fcs\tlot_2")
+    text = (study.folder / "samples.tsv").read_text().splitlines()
+    (study.folder / "samples.tsv").write_text("\n".join(text[:4]) + "\n")
+    _, design, _ = reports()
+    for line in (
+        "2 patients and 3 samples (3 of flow); visits in order: baseline, month_4.",
+        "- dupilumab, flow, month_4 - baseline: 0 of 1 patient with both visits; too few to be "
+        "tested",
+        "- dupilumab, flow, month_4 - baseline: P2 lacks month_4",
+        "- lot_2: baseline 0, month_4 1",
+    ):
+        assert line in design.splitlines()
+    assert "every pair changes batch (lot_1 to lot_2)" in design
+
+
+def test_patients_in_one_form_whatever_the_sheet_was(study, reports):
+    path = study.folder / "patients.tsv"
+    path.write_text("Patient ID;Treatment;Age\nP1;mepolizumab;50,5\nP2;dupilumab;\n")
+    _, _, patients = reports()
+    assert patients == [
+        {"patient_id": "P1", "treatment": "mepolizumab", "age": "50.5"},
+        {"patient_id": "P2", "treatment": "dupilumab", "age": ""},
+    ]

@@ -1,6 +1,13 @@
 import pytest
 
-from biocross.cohort.sheets import Problem, did_you_mean, load_yaml, read_sheet, schema_problems
+from biocross.cohort.sheets import (
+    Problem,
+    caution,
+    did_you_mean,
+    load_yaml,
+    read_sheet,
+    schema_problems,
+)
 from biocross.errors import ConfigError
 
 
@@ -23,6 +30,8 @@ def test_did_you_mean(word, known, ending):
 def test_problem_names_file_and_row():
     assert str(Problem("samples.tsv", 3, "is odd")) == "samples.tsv row 3: is odd"
     assert str(Problem("samples.tsv", None, "is odd")) == "samples.tsv: is odd"
+    assert Problem("samples.tsv", 3, "is odd").is_error
+    assert not caution("samples.tsv", "is odd").is_error
 
 
 @pytest.fixture
@@ -91,3 +100,86 @@ def test_load_yaml(tmp_path):
         load_yaml(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_yaml(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("header", "read_as"),
+    [
+        ("Sample ID", "sample_id"),
+        ("SAMPLE-ID", "sample_id"),
+        ("sampleId", "sample_id"),
+        (" Batch. ", "batch"),
+        ("Batches", "Batches"),
+    ],
+)
+def test_headers_as_people_write_them(tmp_path, header, read_as):
+    path = tmp_path / "samples.tsv"
+    path.write_text(f"{header}\tvisit\n1\tbaseline\n")
+    rows, _ = read_sheet(path, "samples")
+    assert rows[0].cells == {read_as: "1", "visit": "baseline"}
+
+
+@pytest.mark.parametrize("header", ["Leukocytes per µl", "LEUKOCYTES_PER_UL", "leukocytes/µL"])
+def test_blood_counts_as_people_write_them(read, header):
+    text = f"patient_id\tvisit\t{header}\nP1\tbaseline\t5000\n"
+    read_as = "leukocytes_per_ul" if "/" not in header else header
+    assert read_as in read(text, "clinical")[0][0].cells
+
+
+def test_two_headers_that_could_be_one_are_left_alone(read):
+    """Which of the two would be the patient?"""
+    rows, problems = read("Patient ID\tpatient-id\ttreatment\nP1\tP2\ta\n")
+    assert rows[0].cells == {"Patient ID": "P1", "patient-id": "P2", "treatment": "a"}
+    assert problems == ['sheet.tsv row 1: column "patient_id" is missing']
+    rows, _ = read("patient_id\tPatient ID\ttreatment\nP1\tP2\ta\n")
+    assert rows[0].cells == {"patient_id": "P1", "Patient ID": "P2", "treatment": "a"}
+
+
+def test_decimal_commas_where_semicolons_separate(read):
+    rows, problems = read(
+        "patient_id;visit;feno_ppb;draw_time\nP1;baseline;12,5;8,30\nP2;baseline;7;", "clinical"
+    )
+    assert problems == []
+    assert [row.cells["feno_ppb"] for row in rows] == [12.5, 7]
+    assert rows[0].cells["draw_time"] == "8,30"
+
+
+@pytest.mark.parametrize("value", ["1.234,5", "1,234,567", "12,5 ppb"])
+def test_commas_that_are_no_decimal_commas(read, value):
+    _, problems = read(f"patient_id;visit;feno_ppb\nP1;baseline;{value}\n", "clinical")
+    assert len(problems) == 1
+    assert f'"feno_ppb" is "{value}", but must be a number' in problems[0]
+
+
+def test_a_decimal_comma_between_tabs_is_asked_about(read):
+    """7,000 could be seven thousand."""
+    _, problems = read("patient_id\tvisit\tfeno_ppb\nP1\tbaseline\t7,000\n", "clinical")
+    assert problems == [
+        'sheet.tsv row 2: "feno_ppb" is "7,000", but must be a number (with a decimal point, '
+        "without commas), or empty if unknown"
+    ]
+
+
+def test_quoted_cells_may_hold_the_separator(read):
+    rows, problems = read('"patient_id","treatment"\n"P1","a, then b"\n')
+    assert problems == []
+    assert rows[0].cells["treatment"] == "a, then b"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("x.json", b'{"a": 1}', "a .json file is no sheet; give a table, .tsv or .xlsx"),
+        ("x.xls", b"\xd0\xcf\x11\xe0", "a .xls file is no sheet; save it as .xlsx"),
+        ("x.fcs", b"FCS3.1", "a .fcs file is no sheet; give a table, .tsv or .xlsx"),
+        ("x.tsv", b'{"a": 1}', "looks like JSON or XML, not like a table; export it as text"),
+        ("x.tsv", b"PK\x03\x04", "is a workbook or archive; name it .xlsx, or export it as text"),
+        ("x.tsv", b"a\0\t\0b\0", "is not a text table; export it as tab-separated UTF-8"),
+        ("x.json", None, "there is no such file"),
+    ],
+)
+def test_files_that_are_no_sheets(tmp_path, name, content, expected):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    assert read_sheet(path, "patients") == ([], [Problem(str(path), None, expected)])

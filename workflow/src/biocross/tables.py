@@ -4,6 +4,7 @@ Light on purpose: steps that run once per sample read and write their tables thr
 without paying for pandas.
 """
 
+import codecs
 import csv
 import io
 import math
@@ -76,7 +77,7 @@ def write_rows(path: Path | str, columns: Sequence[str], rows: Iterable[Mapping[
 def read_rows(path: Path | str) -> list[dict[str, str]]:
     """Read a tab-separated table as one mapping per row; every value is text.
 
-    A byte-order mark, Windows line ends, blanks around values, and empty columns at the right are
+    A byte-order mark, UTF-16, Windows line ends, blanks around values, and empty columns are
     harmless. Blank lines are kept as rows of empty values, so that row numbers stay those of a
     spreadsheet.
 
@@ -96,35 +97,118 @@ def read_rows(path: Path | str) -> list[dict[str, str]]:
         The file is missing, empty or not text, a quotation mark is never closed, or a row has
         more cells than there are columns.
     """
-    path = Path(path)
+    return named_rows(path, split_cells(path, read_text(path), "\t"))
+
+
+def read_text(path: Path | str) -> str:
+    """Read a text file in UTF-8, or in UTF-16 where its byte-order mark says so.
+
+    Parameters
+    ----------
+    path
+        The file; Excel's "Unicode text" is UTF-16.
+
+    Returns
+    -------
+    str
+        Its text, line ends as they are, without a byte-order mark.
+
+    Raises
+    ------
+    TableError
+        The file is missing or is no such text.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = Path(path).read_bytes()
+        utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if utf16 else "utf-8-sig")
     except FileNotFoundError:
         raise TableError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(
             f"{path}: cannot be read as a text table ({error}); export it as tab-separated UTF-8"
         ) from None
+
+
+def split_cells(path: Path | str, text: str, separator: str) -> list[list[str]]:
+    """Split text into rows of cells, quotation marks honoured.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    text
+        Its text.
+    separator
+        One character.
+
+    Returns
+    -------
+    list of list of str
+        Rows, blank ones included.
+
+    Raises
+    ------
+    TableError
+        A quotation mark is never closed.
+    """
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True))
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
         raise TableError(f"{path}: {error}; is a quotation mark never closed?") from None
+
+
+def named_rows(path: Path | str, lines: Sequence[Sequence[str]]) -> list[dict[str, str]]:
+    """Give the cells of every row the names that the first row holds.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    lines
+        Rows of cells.
+
+    Returns
+    -------
+    list of dict
+        Column name to text without the blanks around it, for every row but the first.
+
+    Raises
+    ------
+    TableError
+        No column has a name, two have the same, or a value stands where no column is named.
+    """
     if not lines or not any(cell.strip() for cell in lines[0]):
         raise TableError(f"{path}: is empty; its first line must name the columns")
     columns = [cell.strip() for cell in lines[0]]
     while not columns[-1]:
         columns.pop()
-    if repeated := {column for column in columns if columns.count(column) > 1}:
+    named = [column for column in columns if column]
+    if repeated := {column for column in named if named.count(column) > 1}:
         raise TableError(f"{path}: column {sorted(repeated)[0]!r} appears more than once")
     return [_named_cells(path, columns, number, cells) for number, cells in enumerate(lines[1:], 2)]
 
 
 def _named_cells(
-    path: Path, columns: Sequence[str], number: int, cells: Sequence[str]
+    path: Path | str, columns: Sequence[str], number: int, cells: Sequence[str]
 ) -> dict[str, str]:
     if any(cell.strip() for cell in cells[len(columns) :]):
         raise TableError(
             f"{path} row {number}: has {len(cells)} cells, but the table has {len(columns)} columns"
         )
     padded = [*cells[: len(columns)], *[""] * (len(columns) - len(cells))]
-    return {column: cell.strip() for column, cell in zip(columns, padded, strict=True)}
+    row = {column: cell.strip() for column, cell in zip(columns, padded, strict=True) if column}
+    if len(row) < len(columns):
+        _refuse_nameless_values(path, columns, number, padded)
+    return row
+
+
+def _refuse_nameless_values(
+    path: Path | str, columns: Sequence[str], number: int, cells: Sequence[str]
+) -> None:
+    for position, (column, cell) in enumerate(zip(columns, cells, strict=True), 1):
+        if cell.strip() and not column:
+            raise TableError(
+                f"{path} row {number}: has a value in column {position}, which has no name in the "
+                "first line; name the column or empty it"
+            )

@@ -1,16 +1,33 @@
 """Load a cohort, finding every problem of its sheets before anything is computed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from biocross.cohort.cautions import design_cautions, ungated_caution
 from biocross.cohort.config import complete_config
+from biocross.cohort.cross_checks import (
+    comparison_problems,
+    contrast_problems,
+    duplicates,
+    level_problems,
+    link_problems,
+    missing_files,
+    sample_problems,
+)
 from biocross.cohort.design import Cohort, Sample, parse_contrast
 from biocross.cohort.frequency_table import Frequency, frequency_samples, read_frequencies
 from biocross.cohort.panel import read_panel
-from biocross.cohort.sheets import Problem, SheetRow, did_you_mean, read_sheet
+from biocross.cohort.sheets import (
+    Problem,
+    SheetRow,
+    counted,
+    did_you_mean,
+    read_sheet,
+)
+from biocross.cohort.spelling import clinical_problems, spelling_cautions
 from biocross.cohort.strategy import load_strategy
-from biocross.cohort.vocabulary import load_vocabulary
+from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.errors import ConfigError, GatingError
 
 
@@ -30,13 +47,39 @@ def load_cohort(config: Mapping[str, Any]) -> Cohort:
     Raises
     ------
     ConfigError
-        One line for every problem of every sheet, with file, row and remedy.
+        One line for every problem of every sheet, with file, row and remedy; warnings stand last
+        and are no reason to raise.
     """
     cohort, problems = inspect_cohort(config)
-    if problems:
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} in the input"
-        raise ConfigError("\n  ".join([f"{count}:", *(str(problem) for problem in problems)]))
+    refuse_errors(problems)
     return cohort
+
+
+def refuse_errors(problems: Sequence[Problem]) -> None:
+    """Raise if any problem is an error.
+
+    Parameters
+    ----------
+    problems
+        What `inspect_cohort` found.
+
+    Raises
+    ------
+    ConfigError
+        One line for every problem, errors first.
+    """
+    errors, warnings = split_by_severity(problems)
+    if errors:
+        lines = [f"{counted(len(errors), 'problem')} in the input:", *map(str, errors)]
+        if warnings:
+            lines += [f"and {counted(len(warnings), 'warning')}:", *map(str, warnings)]
+        raise ConfigError("\n  ".join(lines))
+
+
+def split_by_severity(problems: Sequence[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """Return the errors and the warnings among problems, each in their order."""
+    errors = [problem for problem in problems if problem.is_error]
+    return errors, [problem for problem in problems if not problem.is_error]
 
 
 def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
@@ -52,38 +95,98 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     cohort : Cohort
         The study as far as it could be read.
     problems : list of Problem
-        What is wrong, in order of the sheets.
+        What is wrong, in order of the sheets, and what to know; those of severity ``error`` stop
+        a run.
     """
     config = complete_config(config)
     inputs, design = config["inputs"], config["design"]
     samples, problems = _read_optional(inputs["samples"], "samples")
     patients, patient_problems = read_sheet(Path(inputs["patients"]), "patients")
     clinical, clinical_problems = _read_optional(inputs["clinical"], "clinical")
-    frequencies, frequency_problems = _read_frequencies(inputs)
+    vocabulary, vocabulary_problems = _read_vocabulary(Path(inputs["populations"]))
+    frequencies, frequency_problems = _read_frequencies(inputs, vocabulary)
     problems += patient_problems + clinical_problems + frequency_problems
     if inputs["panel"]:
         problems += read_panel(Path(inputs["panel"]))[1]
-    problems += _vocabulary_problems(Path(inputs["populations"]))
+    problems += vocabulary_problems
     problems += _input_problems(inputs)
     readable = not problems
-    problems += _sample_problems(inputs["samples"], samples)
-    problems += _level_problems(inputs, design, samples, patients, frequencies)
-    problems += _duplicates(inputs["patients"], patients, ("patient_id", "visit"))
-    problems += _duplicates(inputs["clinical"], clinical, ("patient_id", "visit"))
-    problems += _link_problems(inputs, samples, patients, clinical, frequencies)
-    problems += _contrast_problems(design)
+    problems += sample_problems(inputs["samples"], samples)
+    problems += level_problems(inputs, design, samples, patients, frequencies)
+    problems += duplicates(inputs["patients"], patients, ("patient_id", "visit"))
+    problems += duplicates(inputs["clinical"], clinical, ("patient_id", "visit"))
+    problems += link_problems(inputs, samples, patients, clinical, frequencies)
+    problems += contrast_problems(design)
+    problems += _clinical_problems(inputs, design, samples, clinical, frequencies)
+    sound = not split_by_severity(problems)[0]
     if "simulate" not in config:
-        problems += _missing_files(inputs, samples)
+        problems += missing_files(inputs, samples)
+    problems += _spelling_cautions(inputs, design, samples, patients)
     if not readable:
         return Cohort((), {}, {}, tuple(design["levels"])), problems
     cohort = _cohort(design, samples, patients, clinical, frequencies)
-    problems += _comparison_problems(inputs["samples"] or inputs["counts"], cohort)
+    file = inputs["samples"] or inputs["counts"]
+    problems += comparison_problems(file, cohort)
     problems += _covariate_problems(config, cohort)
-    problems += _gating_problems(inputs)
+    gated, gating_problems = _read_gates(inputs, vocabulary)
+    problems += gating_problems
+    # A misspelt visit is one error; the pairs that it seems to lack are no news.
+    if sound:
+        problems += design_cautions(file, inputs["patients"], cohort)
+        problems += _counted_cautions(config, vocabulary, gated, frequencies)
     return cohort, problems
 
 
+def _clinical_problems(
+    inputs: Mapping[str, Any],
+    design: Mapping[str, Any],
+    samples: Sequence[SheetRow],
+    clinical: Sequence[SheetRow],
+    frequencies: Sequence[Frequency],
+) -> list[Problem]:
+    measured = {row.cells["visit"] for row in samples if "visit" in row.cells}
+    measured |= {frequency.sample.visit for frequency in frequencies}
+    levels = design["levels"] if design["contrast"] == "visit" else ()
+    return clinical_problems(inputs["clinical"], clinical, measured, levels)
+
+
+def _spelling_cautions(
+    inputs: Mapping[str, Any],
+    design: Mapping[str, Any],
+    samples: Sequence[SheetRow],
+    patients: Sequence[SheetRow],
+) -> list[Problem]:
+    problems = spelling_cautions("design.levels", design["contrast"], design["levels"])
+    for file, rows, left_out in (
+        (inputs["samples"], samples, ("sample_id", "path", design["contrast"])),
+        (inputs["patients"], patients, ("visit",)),
+    ):
+        for name in dict.fromkeys(name for row in rows for name in row.cells):
+            if name not in left_out:
+                values = [row.cells[name] for row in rows if name in row.cells]
+                problems += spelling_cautions(file, name, values)
+    return problems
+
+
+def _counted_cautions(
+    config: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    gated: Collection[str],
+    frequencies: Sequence[Frequency],
+) -> list[Problem]:
+    """Warn of primary populations that the confirmatory source does not count."""
+    inputs, family = config["inputs"], config["statistics"]["confirmatory"]
+    primary = [name for name, population in vocabulary.items() if population.primary]
+    if family["source"] == "table" and frequencies:
+        names = {frequency.population for frequency in frequencies}
+        return ungated_caution(inputs["counts"], primary, names)
+    if family["source"] == "gate" and family["modality"] == "flow" and gated:
+        return ungated_caution(inputs["gating"], primary, gated)
+    return []
+
+
 def _input_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+    """Say which of the files that a study needs the configuration does not name."""
     if not inputs["samples"] and not inputs["counts"]:
         return [Problem("inputs", None, "names neither samples nor counts; give one")]
     return [
@@ -93,53 +196,20 @@ def _input_problems(inputs: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def _comparison_problems(file: str, cohort: Cohort) -> list[Problem]:
-    """Refuse samples that cannot be compared: one patient twice, or pairs of different tissue."""
-    seen: dict[tuple[str, str, str], Sample] = {}
-    firsts: dict[tuple[str, str], Sample] = {}
-    problems = []
-    for sample in (*cohort.samples, *cohort.table_samples):
-        where = "table" if sample in cohort.table_samples else "file"
-        unit = (f"{where} {sample.modality}", cohort.unit(sample))
-        first = seen.setdefault((*unit, cohort.level(sample)), sample)
-        # Rows that are alike in all keys are reported as duplicates already.
-        if first.stimulation != sample.stimulation and cohort.contrast_column == "visit":
-            message = (
-                f'samples "{first.sample_id}" and "{sample.sample_id}" are of the same patient and '
-                f"visit; design.contrast: visit compares one sample per visit (leave the "
-                "stimulated ones out, or compare stimulations)"
-            )
-            problems.append(Problem(file, None, message))
-        first = firsts.setdefault(unit, sample)
-        if first.tissue != sample.tissue:
-            message = (
-                f'samples "{first.sample_id}" ({first.tissue}) and "{sample.sample_id}" '
-                f"({sample.tissue}) are of one patient but of different tissue; pairs of different "
-                "tissue cannot be compared"
-            )
-            problems.append(Problem(file, None, message))
-    visits = {sample.visit for sample in (*cohort.samples, *cohort.table_samples)}
-    if cohort.contrast_column == "stimulation" and len(visits) > 1:
-        message = (
-            f"design.contrast: stimulation compares within one visit, but there are {len(visits)} "
-            f"({', '.join(sorted(visits))}); make one configuration per visit"
-        )
-        problems.append(Problem(file, None, message))
-    return problems
-
-
-def _gating_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+def _read_gates(
+    inputs: Mapping[str, Any], vocabulary: Vocabulary
+) -> tuple[Collection[str], list[Problem]]:
+    """Return the populations that are gated, and what is wrong with their gates."""
     if not inputs["gating"] or not inputs["panel"]:
-        return []
+        return (), []
     channels, panel_problems = read_panel(Path(inputs["panel"]))
+    if panel_problems:
+        return (), []
+    markers = {channel.marker for channel in channels}
     try:
-        vocabulary = load_vocabulary(Path(inputs["populations"]))
-        if not panel_problems:
-            markers = {channel.marker for channel in channels}
-            load_strategy(Path(inputs["gating"]), vocabulary, markers)
+        return load_strategy(Path(inputs["gating"]), vocabulary, markers).gates, []
     except (ConfigError, GatingError) as error:
-        return _problems_of(inputs["gating"], error)
-    return []
+        return (), _problems_of(inputs["gating"], error)
 
 
 def _covariate_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
@@ -179,156 +249,25 @@ def _cohort(
     )
 
 
-def _read_frequencies(inputs: Mapping[str, Any]) -> tuple[list[Frequency], list[Problem]]:
-    if not inputs["counts"]:
+def _read_frequencies(
+    inputs: Mapping[str, Any], vocabulary: Vocabulary
+) -> tuple[list[Frequency], list[Problem]]:
+    if not inputs["counts"] or not vocabulary:
         return [], []
-    try:
-        vocabulary = load_vocabulary(Path(inputs["populations"]))
-    except ConfigError:
-        return [], []  # reported with the vocabulary itself
     return read_frequencies(Path(inputs["counts"]), vocabulary)
-
-
-def _contrast_problems(design: Mapping[str, Any]) -> list[Problem]:
-    problems = []
-    for text in design["contrasts"]:
-        try:
-            contrast = parse_contrast(text)
-        except ConfigError as error:
-            problems.append(Problem("design.contrasts", None, str(error)))
-            continue
-        if contrast.followup == contrast.baseline:
-            message = f'the contrast "{text}" compares a level with itself'
-            problems.append(Problem("design.contrasts", None, message))
-        for level in contrast:
-            if level not in design["levels"]:
-                hint = did_you_mean(level, design["levels"])
-                message = f'"{level}" of the contrast "{text}" is not in design.levels{hint}'
-                problems.append(Problem("design.contrasts", None, message))
-    return problems
 
 
 def _read_optional(path: str | None, schema: str) -> tuple[list[SheetRow], list[Problem]]:
     return read_sheet(Path(path), schema) if path else ([], [])
 
 
-def _vocabulary_problems(path: Path) -> list[Problem]:
+def _read_vocabulary(path: Path) -> tuple[Vocabulary, list[Problem]]:
     try:
-        load_vocabulary(path)
+        return load_vocabulary(path), []
     except ConfigError as error:
-        return _problems_of(str(path), error)
-    return []
+        return {}, _problems_of(str(path), error)
 
 
 def _problems_of(file: str, error: Exception) -> list[Problem]:
     """Turn the lines of an error into one problem each."""
     return [Problem(file, None, line.removeprefix(f"{file}: ")) for line in str(error).splitlines()]
-
-
-def _duplicates(file: str, rows: Sequence[SheetRow], keys: tuple[str, ...]) -> list[Problem]:
-    problems = []
-    first: dict[tuple[Any, ...], int] = {}
-    for row in rows:
-        key = tuple(row.cells.get(name, "") for name in keys)
-        if not key[0]:
-            continue
-        if key in first:
-            named = zip(keys, key, strict=True)
-            what = ", ".join(f'{name} "{value}"' for name, value in named if value)
-            message = f"{what} is already in row {first[key]}; keep one of them"
-            problems.append(Problem(file, row.number, message))
-        first.setdefault(key, row.number)
-    return problems
-
-
-def _sample_problems(file: str, rows: Sequence[SheetRow]) -> list[Problem]:
-    problems = _duplicates(file, rows, ("sample_id",))
-    # A library of single-cell RNA may carry several samples, an FCS file may not.
-    flow = [row for row in rows if row.cells.get("modality") == "flow"]
-    problems += _duplicates(file, flow, ("path",))
-    return problems + _duplicates(file, rows, ("patient_id", "visit", "stimulation", "modality"))
-
-
-def _level_problems(
-    inputs: Mapping[str, Any],
-    design: Mapping[str, Any],
-    samples: Sequence[SheetRow],
-    patients: Sequence[SheetRow],
-    frequencies: Sequence[Frequency],
-) -> list[Problem]:
-    column, levels = design["contrast"], design["levels"]
-    problems = []
-    for sheet, rows in (("samples", samples), ("patients", patients if column == "visit" else ())):
-        for row in rows:
-            level = row.cells.get(column)
-            if level is not None and level not in levels:
-                message = f'{column} "{level}" is not in design.levels{did_you_mean(level, levels)}'
-                problems.append(Problem(inputs[sheet], row.number, message))
-            if level is None and column == "stimulation":
-                message = f'"{column}" is empty, but the design compares its values'
-                problems.append(Problem(inputs[sheet], row.number, message))
-    in_table = {getattr(frequency.sample, column) for frequency in frequencies}
-    for level in sorted(in_table - set(levels)):
-        message = f'{column} "{level}" is not in design.levels{did_you_mean(level, levels)}'
-        problems.append(Problem(inputs["counts"], None, message))
-    present = in_table | {row.cells[column] for row in samples if column in row.cells}
-    file = inputs["samples"] or inputs["counts"]
-    for level in levels if present else ():
-        if level not in present:
-            message = f'no sample has the {column} "{level}" that design.levels names'
-            problems.append(Problem(file, None, message))
-    return problems
-
-
-def _link_problems(
-    inputs: Mapping[str, Any],
-    samples: Sequence[SheetRow],
-    patients: Sequence[SheetRow],
-    clinical: Sequence[SheetRow],
-    frequencies: Sequence[Frequency],
-) -> list[Problem]:
-    known = {row.cells["patient_id"] for row in patients if "patient_id" in row.cells}
-    in_table = dict.fromkeys(frequency.sample.patient_id for frequency in frequencies)
-    measured = {row.cells.get("patient_id") for row in samples} | set(in_table)
-    if not known or not measured - {None}:
-        return []  # a sheet could not be read, which is reported already
-    named: list[tuple[str, int | None, str]] = [
-        (inputs[sheet], row.number, row.cells["patient_id"])
-        for sheet, rows in (("samples", samples), ("clinical", clinical))
-        for row in rows
-        if "patient_id" in row.cells
-    ]
-    named += [(inputs["counts"], None, patient) for patient in in_table]
-    problems = [
-        Problem(
-            file,
-            number,
-            f'patient "{patient}" is not in {inputs["patients"]}{did_you_mean(patient, known)}',
-        )
-        for file, number, patient in named
-        if patient not in known
-    ]
-    where = " or ".join(inputs[name] for name in ("samples", "counts") if inputs[name])
-    for row in patients:
-        if (patient := row.cells.get("patient_id")) not in measured:
-            message = (
-                f'patient "{patient}" has no sample in {where}; '
-                "add the samples or remove the patient"
-            )
-            problems.append(Problem(inputs["patients"], row.number, message))
-    return problems
-
-
-def _missing_files(inputs: Mapping[str, Any], samples: Sequence[SheetRow]) -> list[Problem]:
-    problems = []
-    folder = Path(inputs["folder"])
-    for row in samples:
-        path = folder / row.cells.get("path", "")
-        if "path" in row.cells and not path.is_file():
-            message = f'there is no file "{path}"'
-            if path.parent.is_dir():
-                message += did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
-            else:
-                message += f'; the folder "{path.parent}" does not exist (see inputs.folder)'
-            problems.append(Problem(inputs["samples"], row.number, message))
-    return problems

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -10,18 +11,45 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from biocross.cohort.sheet_formats import read_raw_sheet
 from biocross.errors import ConfigError, TableError
-from biocross.tables import read_rows
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
+# Columns that mean something to us without being named by a schema.
+BLOOD_CELLS = ("eosinophils", "basophils", "neutrophils", "lymphocytes", "monocytes", "leukocytes")
+USUAL_COLUMNS = {
+    "clinical": (
+        *(f"{cells}_per_ul" for cells in BLOOD_CELLS),
+        *("day", "days_since_dose", "feno_ppb", "ige_iu_ml", "fev1_percent", "act_score"),
+        *("exacerbations_12m", "ocs_mg_day"),
+    )
+}
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with the input, and what to do about it."""
+    """One thing that is wrong with the input, and what to do about it.
+
+    Parameters
+    ----------
+    file, row, column
+        Where it stands, as far as it stands somewhere.
+    message
+        What is wrong and how to mend it.
+    severity
+        ``error`` stops the run; ``warning`` is something to know before believing its results.
+    """
 
     file: str
     row: int | None
     message: str
+    severity: str = "error"
+    column: str = ""
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it stops the run."""
+        return self.severity == "error"
 
     def __str__(self) -> str:
         """Say it as a sentence."""
@@ -34,6 +62,16 @@ class SheetRow(NamedTuple):
 
     number: int
     cells: dict[str, Any]
+
+
+def caution(file: str, message: str, column: str = "", row: int | None = None) -> Problem:
+    """Make a problem that does not stop a run."""
+    return Problem(file, row, message, "warning", column)
+
+
+def counted(n: int, noun: str) -> str:
+    """Write a number with its noun."""
+    return f"{n} {noun}" + ("" if n == 1 else "s")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -129,7 +167,22 @@ def schema_problems(
     errors = sorted(
         _validator_class()(schema).iter_errors(value), key=lambda e: list(map(str, e.path))
     )
-    return list(dict.fromkeys(Problem(file, row, _worded(error)) for error in errors))
+    return list(
+        dict.fromkeys(
+            Problem(file, row, _worded(error), column="" if row is None else _column(error))
+            for error in errors
+        )
+    )
+
+
+def _column(error: Any) -> str:
+    """Name the column that an error of a row is about, where it is about one."""
+    if error.absolute_path:
+        return str(error.absolute_path[0])
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return missing[0] if len(missing) == 1 else ""
+    return ""
 
 
 @cache
@@ -157,7 +210,7 @@ def read_sheet(path: Path, schema_name: str) -> tuple[list[SheetRow], list[Probl
     Parameters
     ----------
     path
-        A tab-separated file.
+        A text table or an Excel workbook (see `read_raw_sheet`).
     schema_name
         The schema of one row.
 
@@ -170,53 +223,82 @@ def read_sheet(path: Path, schema_name: str) -> tuple[list[SheetRow], list[Probl
     """
     schema = load_schema(schema_name)
     try:
-        raw = read_rows(path)
+        raw = read_raw_sheet(path, (*schema["properties"], *USUAL_COLUMNS.get(schema_name, ())))
     except TableError as error:
-        return [], [Problem(str(path), None, str(error).removeprefix(str(path)).lstrip(": "))]
+        return [], [_placed(str(path), str(error))]
+    if len(raw.columns) == 1 and raw.columns[0] not in schema["properties"]:
+        message = (
+            "its cells are not separated by tabs, semicolons or commas; export it as tab-separated "
+            "text"
+        )
+        return [], [Problem(str(path), 1, message)]
     rows = [
-        SheetRow(number, {key: _typed(value, schema, key) for key, value in cells.items() if value})
-        for number, cells in enumerate(raw, 2)
+        SheetRow(number, _typed_cells(cells, schema, raw.decimal_comma))
+        for number, cells in enumerate(raw.rows, 2)
         if any(cells.values())
     ]
     if not rows:
         return [], [Problem(str(path), None, "has no rows below its column names")]
-    if len(raw[0]) == 1 and any(separator in next(iter(raw[0])) for separator in ",;"):
-        message = "its cells are not separated by tabs; export it as tab-separated text"
-        return [], [Problem(str(path), 1, message)]
-    problems = _unknown_columns(path, raw[0], schema)
+    problems = _unknown_columns(path, raw.columns, schema)
     known = {**schema, "additionalProperties": True} if problems else dict(schema)
-    missing = [column for column in schema["required"] if column not in raw[0]]
+    missing = [column for column in schema["required"] if column not in raw.columns]
     known["required"] = [column for column in schema["required"] if column not in missing]
-    problems += [Problem(str(path), 1, f'column "{column}" is missing') for column in missing]
+    problems += [
+        Problem(str(path), 1, f'column "{column}" is missing', column=column) for column in missing
+    ]
+    validator = _validator_class()(known)
     for row in rows:
-        problems += schema_problems(str(path), row.number, row.cells, known)
+        if not validator.is_valid(row.cells):
+            problems += schema_problems(str(path), row.number, row.cells, known)
     return rows, problems
 
 
 def _unknown_columns(
-    path: Path, first: Mapping[str, str], schema: Mapping[str, Any]
+    path: Path, columns: Iterable[str], schema: Mapping[str, Any]
 ) -> list[Problem]:
     """Name an unknown column once, not once per row."""
     if schema.get("additionalProperties") is not False:
         return []
     known = schema["properties"]
     return [
-        Problem(str(path), 1, f'unknown column "{column}"{did_you_mean(column, known)}')
-        for column in first
+        Problem(
+            str(path),
+            1,
+            f'unknown column "{column}"{did_you_mean(column, known)}',
+            column=column,
+        )
+        for column in columns
         if column not in known
     ]
 
 
-def _typed(value: str, schema: Mapping[str, Any], key: str) -> Any:
+def _placed(file: str, sentence: str) -> Problem:
+    """Take the row out of an error such as ``sheet.tsv row 3: has 8 cells``."""
+    rest = sentence.removeprefix(file)
+    if match := re.match(r" row (\d+): ", rest):
+        return Problem(file, int(match[1]), rest[match.end() :])
+    return Problem(file, None, rest.lstrip(": "))
+
+
+def _typed_cells(
+    cells: Mapping[str, str], schema: Mapping[str, Any], decimal_comma: bool
+) -> dict[str, Any]:
+    return {key: _typed(value, schema, key, decimal_comma) for key, value in cells.items() if value}
+
+
+def _typed(value: str, schema: Mapping[str, Any], key: str, decimal_comma: bool) -> Any:
     """Convert a cell to the type its schema asks for, or leave it for the schema to refuse."""
     extra = schema.get("additionalProperties")
     rule = schema["properties"].get(key, extra if isinstance(extra, dict) else {})
     types = rule.get("type", "string")
     if "number" not in types and "integer" not in types:
         return value
+    text = value.replace(",", ".") if decimal_comma and _DECIMAL_COMMA.fullmatch(value) else value
     try:
-        number = float(value)
+        number = float(text)
     except ValueError:
+        return value
+    if "_" in value:  # Python takes 1_000 for a number, nobody else does
         return value
     if not math.isfinite(number):
         return value
@@ -247,6 +329,11 @@ def _worded(error: Any) -> str:
         return f'{subject} is "{error.instance}"{did_you_mean(str(error.instance), choices)}'
     if error.validator == "type":
         if error.validator_value == "number":
-            return f'{subject} is "{error.instance}", but must be a number, or empty if unknown'
+            point = ""
+            if _DECIMAL_COMMA.fullmatch(str(error.instance)):
+                point = " (with a decimal point, without commas)"
+            return (
+                f'{subject} is "{error.instance}", but must be a number{point}, or empty if unknown'
+            )
         return f'{subject} is "{error.instance}", but must be of type {error.validator_value}'
     return f"{subject}: {error.message}"

@@ -100,7 +100,7 @@ def read_fcs(path: Path | str) -> FcsFile:
     channels = [_channel(data, number, repairs) for number in range(1, data.channel_count + 1)]
     return FcsFile(
         events=events,
-        channels=tuple(channel["pnn"] for channel in channels),
+        channels=tuple(channel["pnn"].strip() for channel in channels),
         ranges=tuple(_top(channel) for channel in channels),
         spillover=parse_spillover(data.text, path),
         repairs=tuple(repairs),

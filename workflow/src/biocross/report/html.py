@@ -48,6 +48,7 @@ def write_report(
     pairs: Path | str,
     ledger: Path | str | None,
     thresholds: Path | str | None,
+    channels: Path | str | None,
     versions: Path | str,
     config: Path | str,
     populations: Path | str,
@@ -64,6 +65,8 @@ def write_report(
         ``counts.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of ``results/cohort``.
     ledger, thresholds
         What was set aside, and where the borders lie; None without files.
+    channels
+        ``results/cohort/channels.tsv``; None without files.
     versions, config
         Of ``results/provenance``.
     populations
@@ -93,7 +96,10 @@ def write_report(
         "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
         "cohort": cohort_rows(read_table(pairs)),
         "plots": [draw_plot(panel, fdr) for panel in panels],
-        "sections": [table_section(name, path, fdr) for name, path in statistics.items()],
+        "sections": [
+            *(table_section(name, path, fdr) for name, path in statistics.items()),
+            *([table_section("channels", channels, fdr)] if channels else []),
+        ],
         "untested": untested(table),
         "ledger": ledger_rows(read_table(ledger)) if ledger else [],
         "thresholds": threshold_rows(read_table(thresholds)) if thresholds else [],

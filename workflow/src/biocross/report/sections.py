@@ -70,6 +70,11 @@ def words(heading: str, name: str) -> Column:
     return Column(heading, lambda row: plain(row[name]) if pd.notna(row[name]) else "")
 
 
+def verbatim(heading: str, name: str) -> Column:
+    """Describe a column of names that stay as they are."""
+    return Column(heading, lambda row: str(row[name]) if pd.notna(row[name]) else "")
+
+
 def number(heading: str, name: str) -> Column:
     """Describe a column of numbers."""
     return Column(heading, lambda row: format_number(row[name]), True)
@@ -187,6 +192,17 @@ DESCRIPTIONS: dict[str, Description] = {
         "The check was switched off (statistics.relabellings: 0).",
         lambda row: row["scope"] != "population",
     ),
+    "channels": Description(
+        "Channels of every batch",
+        "From the headers of the files: in how many each channel was found, and under which names.",
+        (
+            *(words("Marker", "marker"), words("Kind", "kind"), words("Batch", "batch")),
+            *(number("Files with", "files_with"), number("Files without", "files_without")),
+            *(verbatim("Channel", "names"), verbatim("Label", "labels")),
+            *(number("Range from", "range_min"), number("Range to", "range_max")),
+        ),
+        "There are no files.",
+    ),
 }
 
 
@@ -222,7 +238,7 @@ def table_section(name: str, path: Path | str, fdr: float) -> Section:
     rows = [
         (
             [column.cell(row) for column in described.columns],
-            bool(row["status"] == "tested" and row.get("q_value", 1.0) < fdr),
+            bool(row.get("status") == "tested" and row.get("q_value", 1.0) < fdr),
         )
         for row in records(table)
         if described.shown(row)
@@ -234,5 +250,5 @@ def table_section(name: str, path: Path | str, fdr: float) -> Section:
         [(column.heading, column.numeric) for column in described.columns],
         rows,
         described.empty,
-        f"statistics/{Path(path).name}",
+        "/".join(Path(path).parts[-2:]),
     )
