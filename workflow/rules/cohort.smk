@@ -2,7 +2,8 @@
 # OUTPUTS: results/cohort/samples.tsv (samples with treatment, level and clinical values),
 #          results/cohort/pairs.tsv (every pair the contrasts ask for, complete or not),
 #          results/cohort/problems.tsv, design.md (what is wrong; the design in words),
-#          results/cohort/files.tsv, channels.tsv (instruments and channels, from the FCS headers),
+#          results/provenance/files.tsv, results/cohort/channels.tsv (instruments, checksums and
+#          channels, from the files),
 #          results/provenance/ (config and sheets as used, versions);
 #          the demo only: simulated FCS files and their truth.
 
@@ -26,6 +27,9 @@ rule check_cohort:
         log_path("check_cohort"),
     benchmark:
         benchmark_path("check_cohort")
+    # First of all jobs, so that a mistake shows within seconds. No job waits for its output just to
+    # be later: an `ancient` input that is remade hides changes of other inputs from Snakemake.
+    priority: 100
     resources:
         mem_mb=500,
         runtime=5,
@@ -47,9 +51,8 @@ if FLOW_SAMPLES:
             fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
             samples=INPUTS["samples"],
             panel=INPUTS["panel"],
-            checked=ancient(rules.check_cohort.output.problems),
         output:
-            files=OUT / "cohort" / "files.tsv",
+            files=OUT / "provenance" / "files.tsv",
             channels=OUT / "cohort" / "channels.tsv",
         log:
             log_path("describe_files"),

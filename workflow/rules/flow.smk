@@ -8,8 +8,6 @@ rule estimate_transforms:
     input:
         fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
         panel=INPUTS["panel"] or [],
-        # Nothing is read before the headers are sound; a changed sheet alone rereads nothing.
-        checked=ancient(rules.check_cohort.output.problems),
     output:
         transforms=OUT / "flow" / "transforms.tsv",
     log:

@@ -9,4 +9,5 @@ with logged(snakemake):
         problems_out=snakemake.output.problems,
         design_out=snakemake.output.design,
         patients_out=snakemake.output.patients,
+        with_headers=True,
     )

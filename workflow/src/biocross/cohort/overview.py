@@ -37,6 +37,7 @@ def check_cohort(
     problems_out: Path | str | None = None,
     design_out: Path | str | None = None,
     patients_out: Path | str | None = None,
+    with_headers: bool = False,
 ) -> None:
     """Check all sheets and file headers, and write what they say about samples, pairs, design.
 
@@ -55,6 +56,8 @@ def check_cohort(
         The design in words, as Markdown.
     patients_out
         The sheet of patients in one form, whatever it was exported as.
+    with_headers
+        Whether the headers of the FCS files are checked too.
 
     Raises
     ------
@@ -62,7 +65,8 @@ def check_cohort(
         One line for every problem of every sheet and file.
     """
     cohort, problems = inspect_cohort(config)
-    problems += header_problems(complete_config(config), cohort)
+    if with_headers:
+        problems += header_problems(complete_config(config), cohort)
     if problems_out:
         write_rows(problems_out, PROBLEM_COLUMNS, problem_rows(problems))
     refuse_errors(problems)

@@ -48,11 +48,11 @@ def write_report(
     pairs: Path | str,
     ledger: Path | str | None,
     thresholds: Path | str | None,
-    channels: Path | str | None,
     versions: Path | str,
     config: Path | str,
     populations: Path | str,
     report_out: Path | str,
+    channels: Path | str | None = None,
 ) -> None:
     """Write the report of a run.
 
@@ -65,14 +65,14 @@ def write_report(
         ``counts.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of ``results/cohort``.
     ledger, thresholds
         What was set aside, and where the borders lie; None without files.
-    channels
-        ``results/cohort/channels.tsv``; None without files.
     versions, config
         Of ``results/provenance``.
     populations
         ``populations.yaml``, for the notes on each population.
     report_out
         The HTML file.
+    channels
+        ``results/cohort/channels.tsv``; None without files.
     """
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     design, fdr = settings["design"], settings["statistics"]["fdr"]
