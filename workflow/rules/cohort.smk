@@ -63,7 +63,6 @@ if FLOW_SAMPLES:
             runtime=20,
         params:
             code=code_digest("biocross.cohort.instruments"),
-            folder=INPUTS["folder"],
         message:
             "Describing instruments, dates and channels of all files"
         script:
