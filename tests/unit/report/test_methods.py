@@ -79,6 +79,13 @@ def test_numbers_of_the_configuration():
     assert "(flow, cluster, cells per ul; at least six pairs)" in text
 
 
+def test_sensitivity_is_described_as_configured():
+    text = methods(statistics={"covariates": ["ocs_mg_day"], "relabellings": 250})
+    assert "visit and ocs_mg_day, CR2 standard errors" in text
+    assert "checked by 250 random swaps" in text
+    assert "random swaps" not in methods(statistics={"relabellings": 0})
+
+
 def test_nothing_is_ascribed():
     text = methods()
     assert "cannot be ascribed" in text

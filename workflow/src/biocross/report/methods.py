@@ -41,6 +41,7 @@ def methods_paragraphs(config: Mapping[str, Any], versions: Mapping[str, str]) -
         *([_imported()] if inputs["counts"] else []),
         _frequencies(config["design"]),
         *([_markers(statistics)] if inputs["samples"] else []),
+        _sensitivity(statistics),
         _multiplicity(statistics),
     ]
 
@@ -141,6 +142,13 @@ def _markers(statistics: Mapping[str, Any]) -> str:
 def _sensitivity(statistics: Mapping[str, Any]) -> str:
     covariates = ", ".join(statistics["covariates"])
     adjusted = f" and {covariates}" if covariates else ""
+    relabellings = statistics["relabellings"]
+    calibrated = (
+        f" The error rate of the run was checked by {relabellings:,} random swaps of patients' "
+        "visits."
+        if relabellings
+        else ""
+    )
     return (
         f"All visits together were modelled with patients as fixed effects, visit{adjusted}, CR2 "
         "standard errors and Satterthwaite degrees of freedom. Differences between treatments, and "
@@ -148,8 +156,7 @@ def _sensitivity(statistics: Mapping[str, Any]) -> str:
         "clinical associations by Spearman's correlation of change with change within treatment, "
         "permuted within treatment. Each primary finding was varied in readout and test, by "
         "leaving out each patient, by batch and oral steroids, and by delta adjustment of "
-        f"dropouts. The error rate of the run was checked by {statistics['relabellings']:,} random "
-        "swaps of patients' visits."
+        f"dropouts.{calibrated}"
     )
 
 
