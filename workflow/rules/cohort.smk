@@ -122,5 +122,5 @@ if "simulate" in config:
 
 
 onstart:
-    for problem in inspect_cohort(config)[1]:
+    for problem in PROBLEMS:
         print(f"warning: {problem}")

@@ -1,17 +1,19 @@
 # REQUIRED: config (see config/README.md) and the sheets that it names.
-# GIVES: COHORT, FLOW_SAMPLES, FLOW_PATIENTS, OUT and the helpers that the other rules use.
+# GIVES: COHORT, PROBLEMS (warnings; errors stop here), FLOW_SAMPLES, FLOW_PATIENTS, OUT and the
+#        helpers that the other rules use.
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from biocross.cohort.checks import inspect_cohort, load_cohort
+from biocross.cohort.checks import inspect_cohort, refuse_errors
 from biocross.cohort.config import complete_config
 from biocross.errors import BiocrossError
 from biocross.workflow import code_digest
 
 try:
     config = complete_config(config, source="the configuration")
-    COHORT = load_cohort(config)
+    COHORT, PROBLEMS = inspect_cohort(config)
+    refuse_errors(PROBLEMS)
 except BiocrossError as error:
     raise WorkflowError(str(error)) from None
 

@@ -14,10 +14,10 @@ from biocross.statistics.clinical import (
     ASSOCIATION_COLUMNS,
     counted_population,
     find_clinical_associations,
-    load_clinical_associations,
     read_clinical,
     refusal,
 )
+from biocross.statistics.pairs import read_table
 from biocross.tables import read_rows, write_rows
 
 CONTRAST = "month_4 - baseline"
@@ -88,7 +88,7 @@ class Study:
         return out
 
     def associations(self):
-        return load_clinical_associations(self.associations_file())
+        return read_table(self.associations_file())
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from scipy import stats
 from biocross.statistics.marker_changes import (
     MARKER_CHANGE_COLUMNS,
     find_marker_changes,
-    load_marker_changes,
 )
+from biocross.statistics.pairs import read_table
 
 PANEL = (
     "channel\tmarker\tkind\n"
@@ -46,7 +46,7 @@ def find(tables, tmp_path):
             seed=1,
             changes_out=tmp_path / "marker_changes.tsv",
         )
-        return load_marker_changes(tmp_path / "marker_changes.tsv")
+        return read_table(tmp_path / "marker_changes.tsv")
 
     return run
 

@@ -6,13 +6,12 @@ from long_tables import LongTables, fill, one
 from scipy import stats
 
 from biocross.errors import ConfigError
-from biocross.statistics.pairs import Question
+from biocross.statistics.pairs import Question, read_table
 from biocross.statistics.response import (
     RESPONSE_COLUMNS,
     USES_THESE_CELLS,
     PatientResponse,
     find_response,
-    load_response,
     read_responses,
     responds_to,
 )
@@ -54,7 +53,7 @@ class Study:
         return out
 
     def response(self, based_on=()):
-        return load_response(self.find(self.write(), based_on))
+        return read_table(self.find(self.write(), based_on))
 
 
 @pytest.fixture
@@ -181,7 +180,7 @@ def test_patients_of_unknown_response_are_left_out_and_counted(study):
     rows = read_rows(paths["patients"])
     rows[0]["responder"] = rows[2]["responder"] = ""
     write_rows(paths["patients"], list(rows[0]), rows)
-    found = _percent(load_response(study.find(paths)), "pop_0")
+    found = _percent(read_table(study.find(paths)), "pop_0")
     assert (found["n_responders"], found["n_nonresponders"]) == (8, 10)
     assert "2 pairs of unknown response left out" in found["note"]
 
@@ -255,7 +254,7 @@ def test_several_pairs_of_a_patient_are_not_replicates(study):
     paths = study.write()
     rows = [*read_rows(paths["patients"]), {"patient_id": "P_twice", "treatment": "mepolizumab"}]
     write_rows(paths["patients"], list(rows[0]), rows)
-    found = _percent(load_response(study.find(paths)), "pop_0")
+    found = _percent(read_table(study.find(paths)), "pop_0")
     assert found["status"] == "not_possible"
     assert "several pairs" in found["note"]
     assert np.isnan(found["p_value"])

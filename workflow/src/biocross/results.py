@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import BiocrossError
 from biocross.report.figures import STYLE, change_panels, draw_panel
-from biocross.statistics.marker_changes import load_marker_changes
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table
 
@@ -77,7 +76,7 @@ class Results:
     @cached_property
     def marker_changes(self) -> pd.DataFrame:
         """Change of every state marker within patients: ``marker_changes.tsv``."""
-        return load_marker_changes(self.folder / "statistics" / "marker_changes.tsv")
+        return read_table(self.folder / "statistics" / "marker_changes.tsv")
 
     @cached_property
     def thresholds(self) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from biocross.flow.transforms import (
     DEFAULT_COFACTOR,
     Transform,
     apply_transform,
+    default_transform,
     logicle_decades,
     logicle_width,
     negative_reference,
@@ -78,7 +79,7 @@ def estimate_transforms(
         Table with a row per channel of the panel.
     """
     channels = load_panel(Path(panel))
-    default = transform or ("arcsinh" if cytometry == "mass" else "logicle")
+    default = transform or default_transform(cytometry)
     kinds = {c.marker: _transform_kind(c, default) for c in channels}
     references: dict[str, list[float]] = {c.marker: [] for c in channels}
     tops: dict[str, float] = {}

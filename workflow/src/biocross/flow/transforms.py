@@ -35,6 +35,11 @@ class Transform(NamedTuple):
     cofactor: float = 5.0
 
 
+def default_transform(cytometry: str) -> str:
+    """Return the transform of signal channels: arcsinh for mass cytometry, else logicle."""
+    return "arcsinh" if cytometry == "mass" else "logicle"
+
+
 def apply_transform(values: NDArray[np.float32], transform: Transform) -> NDArray[np.float32]:
     """Transform the values of one channel.
 

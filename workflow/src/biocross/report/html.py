@@ -25,7 +25,6 @@ from biocross.report.words import (
     plain,
 )
 from biocross.statistics.families import CONFIRMATORY
-from biocross.statistics.marker_changes import load_marker_changes
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table
 from biocross.tables import written_whole
@@ -77,7 +76,7 @@ def write_report(
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     design, fdr = settings["design"], settings["statistics"]["fdr"]
     table = load_changes(statistics["paired_changes"])
-    marker_table = load_marker_changes(statistics["marker_changes"])
+    marker_table = read_table(statistics["marker_changes"])
     confirmatory = settings["statistics"]["confirmatory"]
     versions_by_name = dict(read_table(versions)[["name", "version"]].to_numpy().tolist())
     panels = change_panels(

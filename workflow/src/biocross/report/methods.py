@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from biocross.cohort.design import parse_contrast
+from biocross.flow.transforms import DEFAULT_COFACTOR, default_transform
 
 REFERENCES = (
     "Moore WA, Parks DR. Update for the logicle data scale including operational code "
@@ -73,8 +74,8 @@ def _cytometry(flow: Mapping[str, Any], versions: Mapping[str, str]) -> str:
         "spectral": "Unmixed events were used as stored; no compensation was applied.",
         "mass": "No compensation was applied.",
     }[kind]
-    transform = flow["transform"] or ("arcsinh" if kind == "mass" else "logicle")
-    cofactor = flow["cofactor"] or {"mass": 5, "conventional": 150, "spectral": 2000}[kind]
+    transform = flow["transform"] or default_transform(kind)
+    cofactor = flow["cofactor"] or DEFAULT_COFACTOR[kind]
     scale = {
         "arcsinh": f"arcsinh(x / {cofactor:g})",
         "logicle": "logicle, with one set of parameters per channel for the whole cohort, the "

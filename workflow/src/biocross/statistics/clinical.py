@@ -18,7 +18,7 @@ from biocross.statistics.paired_changes import (
     judge,
     population_pairs,
 )
-from biocross.statistics.pairs import PairTable, Question, read_long_table, read_table
+from biocross.statistics.pairs import PairTable, Question, read_long_table
 from biocross.statistics.readouts import Readout, readouts
 from biocross.tables import write_rows
 
@@ -256,11 +256,6 @@ def association_rows(
                 source = pairs.question.source
                 why = refusal(name, readout.name, variable, vocabulary, source, tissues)
                 yield _row(asked, column, _One(*(float(values[place]) for values in found)), why)
-
-
-def load_clinical_associations(path: Path | str) -> pd.DataFrame:
-    """Read ``clinical_associations.tsv``."""
-    return read_table(path)
 
 
 def _read_sheet(samples: Path | str) -> pd.DataFrame:

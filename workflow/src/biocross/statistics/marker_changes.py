@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from biocross.cohort.panel import load_panel
 from biocross.flow.prepare import load_transforms
 from biocross.flow.transforms import Transform
 from biocross.statistics.families import correct_families, exploratory
-from biocross.statistics.kernels.battery import Battery, beside, run_battery
+from biocross.statistics.kernels.battery import Battery, beside, columns_of_tests, run_battery
 from biocross.statistics.kernels.moderation import MIN_PAIRS, PairedTest
 from biocross.statistics.kernels.scale import equal_depth_logit
 from biocross.statistics.kernels.weighted import (
@@ -25,7 +24,6 @@ from biocross.statistics.pairs import (
     pair_tables,
     read_long_table,
     read_pair_sheet,
-    read_table,
 )
 from biocross.statistics.readouts import mean_log_events
 from biocross.tables import write_rows
@@ -212,13 +210,7 @@ def _numbers(readout: MarkerReadout, column: int) -> dict[str, Any]:
         effects = {name: np.exp(values) for name, values in effects.items()}
     numbers = {
         **effects,
-        "statistic": test.t,
-        "df": test.df,
-        "p_value": test.p,
-        "wilcoxon_p": battery.wilcoxon_p,
-        "signflip_p": battery.signflip_p,
-        "signflip_fwer_p": battery.signflip_fwer_p,
-        "rank_biserial": battery.rank_biserial,
+        **columns_of_tests(battery),
     }
     return {
         **{name: float(values[column]) for name, values in numbers.items()},
@@ -239,8 +231,3 @@ def _judge(
     if not tested:
         return "constant", "the change is the same in every pair"
     return "tested", ""
-
-
-def load_marker_changes(path: Path | str) -> pd.DataFrame:
-    """Read ``marker_changes.tsv``."""
-    return read_table(path)

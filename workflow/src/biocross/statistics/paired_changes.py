@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.statistics.families import CONFIRMATORY, correct_families, exploratory
-from biocross.statistics.kernels.battery import ALPHA, Battery, run_battery
+from biocross.statistics.kernels.battery import (
+    ALPHA,
+    Battery,
+    columns_of_tests,
+    run_battery,
+)
 from biocross.statistics.kernels.moderation import MIN_PAIRS
 from biocross.statistics.kernels.power import detectable_fold
 from biocross.statistics.pairs import (
@@ -311,14 +316,8 @@ def _numbers(battery: Battery) -> dict[str, FloatArray]:
     return {
         "effect_low": np.exp(test.low),
         "effect_high": np.exp(test.high),
-        "statistic": test.t,
-        "df": test.df,
-        "p_value": test.p,
-        "wilcoxon_p": battery.wilcoxon_p,
-        "signflip_p": battery.signflip_p,
-        "signflip_fwer_p": battery.signflip_fwer_p,
+        **columns_of_tests(battery),
         "hodges_lehmann": np.exp(battery.hodges_lehmann),
-        "rank_biserial": battery.rank_biserial,
         "detectable_fold": battery.detectable_fold,
         "detectable_fold_low": battery.detectable_range.low,
         "detectable_fold_high": battery.detectable_range.high,

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from biocross.cohort.sheets import did_you_mean
@@ -21,7 +20,7 @@ from biocross.statistics.kernels.moderation import (
     welch_difference,
 )
 from biocross.statistics.paired_changes import batch_caveat, judge, population_pairs
-from biocross.statistics.pairs import PairTable, Question, read_pair_sheet, read_table
+from biocross.statistics.pairs import PairTable, Question, read_pair_sheet
 from biocross.statistics.readouts import Readout, readouts
 from biocross.tables import read_rows, write_rows
 
@@ -225,11 +224,6 @@ def response_rows(
             warning = USES_THESE_CELLS if name.casefold() in defining else ""
             notes = [row["note"], warning, left_out]
             yield row | {"note": "; ".join(filter(None, notes))}
-
-
-def load_response(path: Path | str) -> pd.DataFrame:
-    """Read ``response.tsv``."""
-    return read_table(path)
 
 
 def _patients_of_units(pairs: Path | str) -> dict[str, str]:

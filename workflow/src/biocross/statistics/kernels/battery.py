@@ -17,7 +17,6 @@ from biocross.statistics.kernels.power import (
 
 FloatArray = NDArray[np.float64]
 ALPHA = 0.05
-N_TESTS = 3
 
 
 class Battery(NamedTuple):
@@ -110,3 +109,27 @@ def beside(primary: PairedTest, differences: FloatArray, seed: int) -> Battery:
         ).equivalent,
         agreement=same.sum(axis=0),
     )
+
+
+def columns_of_tests(battery: Battery) -> dict[str, FloatArray]:
+    """Return what every table of results says of its tests, by column; shapes (populations,).
+
+    Parameters
+    ----------
+    battery
+        Tests of one table of changes.
+
+    Returns
+    -------
+    dict
+        Numbers that do not depend on the scale of the effect.
+    """
+    return {
+        "statistic": battery.primary.t,
+        "df": battery.primary.df,
+        "p_value": battery.primary.p,
+        "wilcoxon_p": battery.wilcoxon_p,
+        "signflip_p": battery.signflip_p,
+        "signflip_fwer_p": battery.signflip_fwer_p,
+        "rank_biserial": battery.rank_biserial,
+    }
