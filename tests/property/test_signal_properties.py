@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biocross.flow.compensation import compensate
-from biocross.flow.fcs import Spillover
-from biocross.flow.quality import flag_doublets
+from biocross.flow.quality.scatter import flag_doublets
+from biocross.flow.spillover import Spillover
 from biocross.flow.transforms import Transform, apply_transform, logicle_decades, logicle_width
 
 QUIET = settings(deadline=None, max_examples=40)

@@ -4,7 +4,8 @@ from flowutils.compensate import compensate as flowutils_compensate
 
 from biocross.errors import FcsError
 from biocross.flow.compensation import compensate
-from biocross.flow.fcs import Spillover, read_fcs
+from biocross.flow.fcs import read_fcs
+from biocross.flow.spillover import Spillover
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from biocross.errors import FcsError
-from biocross.flow.fcs import parse_spillover, read_fcs
+from biocross.flow.fcs import read_fcs
+from biocross.flow.spillover import parse_spillover
 from biocross.tables import read_rows
 
 # FlowIO calls the second of these readable, but returns no events for values of 24 bits.

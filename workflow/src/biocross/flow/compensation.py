@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocross.errors import FcsError
-from biocross.flow.fcs import Spillover
+from biocross.flow.spillover import Spillover
 
 
 def compensate(

@@ -13,7 +13,7 @@ from biocross.errors import FcsError
 from biocross.flow.compensation import compensate
 from biocross.flow.events import write_events
 from biocross.flow.fcs import FcsFile, read_fcs
-from biocross.flow.quality import flag_doublets, flag_margin, flag_nonfinite
+from biocross.flow.quality.scatter import flag_doublets, flag_margin, flag_nonfinite
 from biocross.flow.transforms import (
     DEFAULT_COFACTOR,
     Transform,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from biocross.flow.quality import flag_doublets, flag_margin, flag_nonfinite
+from biocross.flow.quality.scatter import flag_doublets, flag_margin, flag_nonfinite
 
 
 def cells(random, number, ssc, ratio, doublet_share=0.0):

@@ -1,0 +1,1 @@
+"""Flags of events that are not single, whole, living cells measured steadily."""
