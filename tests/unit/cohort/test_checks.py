@@ -115,7 +115,10 @@ def test_shipped_configurations_are_sound(pytestconfig, monkeypatch):
             "samples",
             "P2_month_4.fcs\tlot_1\twhole_blood",
             "P2_month_4.fcs",
-            ['samples.tsv row 5: "batch", "tissue" are missing; please fill them in'],
+            [
+                'samples.tsv row 5: "batch" is missing; please fill it in',
+                'samples.tsv row 5: "tissue" is missing; please fill it in',
+            ],
         ),
         (
             "samples",
@@ -508,3 +511,53 @@ def test_500_samples_are_checked_in_a_second(study, broken):
     # Ample, for slow machines: it takes a fifth of that.
     assert time.process_time() - started < 3
     assert sum(problem.is_error for problem in problems) == 500 * broken
+
+
+CONTROLS = (
+    "sample_id\tpatient_id\tvisit\tmodality\tpath\tbatch\ttissue\trole\tcontrol_for",
+    "single_PE\t\t\tflow\tPE.fcs\tlot_1\t\tsingle_stain\tPE-A",
+    "blank\t\t\tflow\tblank.fcs\tlot_1\t\tunstained\t",
+)
+
+
+def with_controls(study, *lines):
+    """Append rows of controls to the study's sheet of samples."""
+    path = study.folder / "samples.tsv"
+    samples = path.read_text().splitlines()
+    samples = [CONTROLS[0], *(f"{line}\tsample\t" for line in samples[1:])]
+    path.write_text("\n".join([*samples, *lines]) + "\n")
+    for line in lines:
+        (study.folder / "fcs" / line.split("\t")[4]).write_bytes(b"")
+
+
+def test_controls_are_no_samples_and_need_no_patient(study, problems):
+    with_controls(study, *CONTROLS[1:])
+    assert problems() == []
+    cohort = load_cohort(study.config)
+    assert len(cohort.samples) == 4
+    assert [(c.sample_id, c.role, c.control_for) for c in cohort.controls] == [
+        ("single_PE", "single_stain", "PE-A"),
+        ("blank", "unstained", ""),
+    ]
+
+
+def test_a_control_names_its_channel(study, problems):
+    with_controls(study, CONTROLS[1].replace("PE-A", "PE-Q"), CONTROLS[1].removesuffix("PE-A"))
+    assert any(
+        'control_for "PE-Q" is no channel of the panel; did you mean "PE' in p for p in problems()
+    )
+    assert 'samples.tsv row 7: "control_for" is missing; please fill it in' in problems()
+    assert any('sample_id "single_PE" is already in row 6' in problem for problem in problems())
+
+
+def test_compensation_needs_what_it_is_computed_from(study, problems):
+    study.config["flow"] = {"compensation": "controls"}
+    assert problems() == [
+        "flow.compensation: asks for single stains, but samples.tsv has 0 rows "
+        "of the role single_stain; add the controls, or choose another compensation"
+    ]
+    study.config["flow"] = {"compensation": "matrix.csv"}
+    assert problems() == [
+        'flow.compensation: there is no file "matrix.csv"; give file, controls, none, or the path '
+        "of a CSV matrix"
+    ]

@@ -228,7 +228,7 @@ def test_a_missing_range_does_not_hide_the_others(cohort):
 @pytest.mark.parametrize(
     ("events", "severity", "message"),
     [
-        (0, "error", "has no events; remove its row from samples.tsv"),
+        (0, "warning", "sample P2_month_4 is left out: its file has no events; remove its row"),
         (1, "warning", "has only 1 event; "),
         (999, "warning", "has only 999 events; "),
     ],
@@ -247,8 +247,8 @@ def test_a_thousand_events_are_enough(cohort):
 
 def test_histograms_and_several_data_sets(cohort):
     cohort.replace("P1_baseline", b"$MODE/L/", b"$MODE/C/")
-    assert cohort.problem().severity == "error"
-    assert "holds histograms (mode C)" in cohort.problem().message
+    assert cohort.problem().severity == "warning"
+    assert "is left out: its file holds histograms (mode C)" in cohort.problem().message
     cohort.replace("P1_baseline", b"$MODE/C/", b"$MODE/L/")
     cohort.replace("P1_baseline", b"$NEXTDATA/0/", b"$NEXTDATA/9/")
     problem = cohort.problem()
@@ -260,14 +260,14 @@ def test_a_truncated_file(cohort):
     path = cohort.folder / "P1_baseline.fcs"
     path.write_bytes(path.read_bytes()[:-9000])
     problem = cohort.problem()
-    assert (problem.severity, problem.file) == ("error", "P1_baseline.fcs")
-    assert "is truncated: too short for its 2000 events" in problem.message
+    assert (problem.severity, problem.file) == ("warning", "P1_baseline.fcs")
+    assert "left out: its file is truncated: too short for its 2000 events" in problem.message
 
 
 def test_a_broken_spillover_matrix(cohort):
     cohort.write("P1_baseline", SPILLOVER="2,PE-A,BV421-A,1,0,0")
-    assert cohort.problem().severity == "error"
-    assert "spillover matrix cannot be parsed" in cohort.problem().message
+    assert cohort.problem().severity == "warning"
+    assert "is left out: its file has a spillover matrix that cannot be parsed" in cohort.problem().message
 
 
 def test_channels_of_the_same_name(cohort):
@@ -321,12 +321,13 @@ def test_unreadable_files_are_named_and_the_others_compared(cohort):
     cohort.write("P2_month_4", events=3)
     problems, files, _ = cohort.compare()
     assert [(p.severity, p.file, p.message[:20]) for p in problems] == [
-        ("error", "P1_baseline.fcs", "is not an FCS file; "),
+        ("warning", "P1_baseline.fcs", "sample P1_baseline i"),
         ("error", "P2_baseline.fcs", "there is no such fil"),
         ("warning", "P2_month_4.fcs", "has only 3 events; r"),
     ]
     assert [row.get("bytes") for row in files[:1]] == [12]
     assert [row.get("events") for row in files] == [None, 2000, None, 3]
+    assert "is left out: its file is not an FCS file" in problems[0].message
     assert str(cohort.folder) not in "".join(map(str, problems))
 
 

@@ -8,16 +8,19 @@ from biocross.cohort.cautions import design_cautions, ungated_caution
 from biocross.cohort.config import complete_config
 from biocross.cohort.cross_checks import (
     comparison_problems,
+    compensation_file_problems,
     contrast_problems,
+    control_problems,
     duplicates,
     level_problems,
     link_problems,
     missing_files,
     sample_problems,
+    split_controls,
 )
 from biocross.cohort.design import Cohort, Sample, parse_contrast
 from biocross.cohort.frequency_table import Frequency, frequency_samples, read_frequencies
-from biocross.cohort.panel import read_panel
+from biocross.cohort.panel import Channel, read_panel
 from biocross.cohort.sheets import (
     Problem,
     SheetRow,
@@ -100,18 +103,20 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     """
     config = complete_config(config)
     inputs, design = config["inputs"], config["design"]
-    samples, problems = _read_optional(inputs["samples"], "samples")
+    files, problems = _read_optional(inputs["samples"], "samples")
+    samples, controls = split_controls(files)
     patients, patient_problems = read_sheet(Path(inputs["patients"]), "patients")
     clinical, clinical_problems = _read_optional(inputs["clinical"], "clinical")
     vocabulary, vocabulary_problems = _read_vocabulary(Path(inputs["populations"]))
     frequencies, frequency_problems = _read_frequencies(inputs, vocabulary)
     problems += patient_problems + clinical_problems + frequency_problems
-    if inputs["panel"]:
-        problems += read_panel(Path(inputs["panel"]))[1]
+    channels, panel_problems = _read_panel(inputs["panel"])
+    problems += panel_problems
     problems += vocabulary_problems
     problems += _input_problems(inputs)
     readable = not problems
-    problems += sample_problems(inputs["samples"], samples)
+    problems += sample_problems(inputs["samples"], samples, controls)
+    problems += control_problems(config, controls, channels)
     problems += level_problems(inputs, design, samples, patients, frequencies)
     problems += duplicates(inputs["patients"], patients, ("patient_id", "visit"))
     problems += duplicates(inputs["clinical"], clinical, ("patient_id", "visit"))
@@ -120,11 +125,12 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     problems += _clinical_problems(inputs, design, samples, clinical, frequencies)
     sound = not split_by_severity(problems)[0]
     if "simulate" not in config:
-        problems += missing_files(inputs, samples)
+        problems += missing_files(inputs, files)
+        problems += compensation_file_problems(config)
     problems += _spelling_cautions(inputs, design, samples, patients)
     if not readable:
         return Cohort((), {}, {}, tuple(design["levels"])), problems
-    cohort = _cohort(design, samples, patients, clinical, frequencies)
+    cohort = _cohort(design, samples, controls, patients, clinical, frequencies)
     file = inputs["samples"] or inputs["counts"]
     problems += comparison_problems(file, cohort)
     problems += _covariate_problems(config, cohort)
@@ -229,6 +235,7 @@ def _covariate_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Probl
 def _cohort(
     design: Mapping[str, Any],
     samples: Sequence[SheetRow],
+    controls: Sequence[SheetRow],
     patients: Sequence[SheetRow],
     clinical: Sequence[SheetRow],
     frequencies: Sequence[Frequency],
@@ -246,6 +253,7 @@ def _cohort(
         ),
         treatments_at={(c["patient_id"], c["visit"]): c["treatment"] for c in per_visit},
         table_samples=frequency_samples(frequencies),
+        controls=tuple(Sample(**row.cells) for row in controls),
     )
 
 
@@ -259,6 +267,10 @@ def _read_frequencies(
 
 def _read_optional(path: str | None, schema: str) -> tuple[list[SheetRow], list[Problem]]:
     return read_sheet(Path(path), schema) if path else ([], [])
+
+
+def _read_panel(path: str | None) -> tuple[list[Channel], list[Problem]]:
+    return read_panel(Path(path)) if path else ([], [])
 
 
 def _read_vocabulary(path: Path) -> tuple[Vocabulary, list[Problem]]:

@@ -6,11 +6,14 @@ from typing import Any
 
 from biocross.cohort.design import Cohort, Sample, parse_contrast
 from biocross.cohort.frequency_table import Frequency
-from biocross.cohort.sheets import Problem, SheetRow, did_you_mean
+from biocross.cohort.panel import Channel
+from biocross.cohort.sheets import Problem, SheetRow, counted, did_you_mean
 from biocross.errors import ConfigError
 
 # Nearest file names are looked up for so many missing files: among 500 each takes a while.
 MOST_HINTS = 20
+# What flow.compensation may say, besides the path of a matrix.
+COMPENSATIONS = ("file", "controls", "none")
 
 
 def duplicates(file: str, rows: Sequence[SheetRow], keys: tuple[str, ...]) -> list[Problem]:
@@ -30,13 +33,55 @@ def duplicates(file: str, rows: Sequence[SheetRow], keys: tuple[str, ...]) -> li
     return problems
 
 
-def sample_problems(file: str, rows: Sequence[SheetRow]) -> list[Problem]:
+def split_controls(rows: Sequence[SheetRow]) -> tuple[list[SheetRow], list[SheetRow]]:
+    """Part patients' samples from controls, which are no one's visit."""
+    controls = [row for row in rows if row.cells.get("role", "sample") != "sample"]
+    return [row for row in rows if row not in controls], controls
+
+
+def sample_problems(
+    file: str, rows: Sequence[SheetRow], controls: Sequence[SheetRow] = ()
+) -> list[Problem]:
     """Find samples, files and measurements that are given twice."""
-    problems = duplicates(file, rows, ("sample_id",))
+    everything = [*rows, *controls]
+    problems = duplicates(file, everything, ("sample_id",))
     # A library of single-cell RNA may carry several samples, an FCS file may not.
-    flow = [row for row in rows if row.cells.get("modality") == "flow"]
+    flow = [row for row in everything if row.cells.get("modality") == "flow"]
     problems += duplicates(file, flow, ("path",))
     return problems + duplicates(file, rows, ("patient_id", "visit", "stimulation", "modality"))
+
+
+def control_problems(
+    config: Mapping[str, Any], controls: Sequence[SheetRow], panel: Sequence[Channel]
+) -> list[Problem]:
+    """Find controls of unknown channels, and a compensation that lacks its controls."""
+    file, problems = config["inputs"]["samples"], []
+    known = {name for c in panel for name in (c.channel, c.marker, *c.aliases)}
+    for row in controls:
+        stain = row.cells.get("control_for")
+        if stain is not None and known and stain not in known:
+            message = (
+                f'control_for "{stain}" is no channel of the panel{did_you_mean(stain, known)}'
+            )
+            problems.append(Problem(file, row.number, message, column="control_for"))
+    stains = [row for row in controls if row.cells.get("role") == "single_stain"]
+    if config["flow"]["compensation"] == "controls" and len(stains) < 2:
+        message = (
+            "asks for single stains, but "
+            f"{file or 'the sheet of samples'} has {counted(len(stains), 'row')} of the role "
+            "single_stain; add the controls, or choose another compensation"
+        )
+        problems.append(Problem("flow.compensation", None, message))
+    return problems
+
+
+def compensation_file_problems(config: Mapping[str, Any]) -> list[Problem]:
+    """Find a compensation matrix that is not there."""
+    path = config["flow"]["compensation"]
+    if path in COMPENSATIONS or is_file(Path(path)):
+        return []
+    message = f'there is no file "{path}"; give file, controls, none, or the path of a CSV matrix'
+    return [Problem("flow.compensation", None, message)]
 
 
 def level_problems(

@@ -9,16 +9,18 @@ from biocross.errors import ConfigError
 
 
 class Sample(NamedTuple):
-    """One row of ``samples.tsv``."""
+    """One row of ``samples.tsv``; a control has no patient."""
 
     sample_id: str
-    patient_id: str
-    visit: str
-    modality: str
+    patient_id: str = ""
+    visit: str = ""
+    modality: str = "flow"
     path: str = ""
     batch: str = ""
     tissue: str = ""
     stimulation: str = ""
+    role: str = "sample"
+    control_for: str = ""
 
 
 class Contrast(NamedTuple):
@@ -54,6 +56,8 @@ class Cohort:
         Pairs of levels that the config names; empty for every later level against the first.
     table_samples
         What was measured elsewhere and comes as a table of frequencies.
+    controls
+        Files that are no patient's sample: single stains, unstained cells, FMO controls.
     """
 
     samples: tuple[Sample, ...]
@@ -64,6 +68,7 @@ class Cohort:
     declared_contrasts: tuple[Contrast, ...] = ()
     treatments_at: Mapping[tuple[str, str], str] = field(default_factory=dict)
     table_samples: tuple[Sample, ...] = ()
+    controls: tuple[Sample, ...] = ()
 
     def level(self, sample: Sample) -> str:
         """Return the level of the contrast at which a sample was taken."""

@@ -70,6 +70,12 @@ class _File(NamedTuple):
     def problem(self, severity: str, message: str) -> HeaderProblem:
         return HeaderProblem(severity, self.sample.path, self.sample.sample_id, message)
 
+    def exclusion(self, message: str) -> HeaderProblem:
+        """Word a fault that costs the cohort this sample, and no other."""
+        return self.problem(
+            "warning", f"sample {self.sample.sample_id} is left out: its file {message}"
+        )
+
 
 def compare_headers(
     samples: Sequence[Sample], panel: Sequence[Channel], folder: Path | str
@@ -104,8 +110,13 @@ def compare_headers(
         except FcsError as error:
             files.append(_File(sample, path, None))
             message = str(error).removeprefix(f"{path}: ")
-            problems.append(files[-1].problem("error", message))
+            there = path.is_file()
+            file = files[-1]
+            problems.append(file.exclusion(message) if there else file.problem("error", message))
     readable = [file for file in files if file.header]
+    if files and not readable:
+        message = "none of the FCS files can be read; see the warnings for the reason of each"
+        problems.append(HeaderProblem("error", "", "", message))
     nowhere = [c for c in panel if readable and not any(_column(f.found, c) for f in readable)]
     somewhere = [channel for channel in panel if channel not in nowhere]
     for file in readable:
@@ -156,19 +167,19 @@ def _file_problems(file: _File) -> list[HeaderProblem]:
     header, problems = file.found, []
     if header.mode != "L":
         message = f"holds histograms (mode {header.mode}), not events; export it in list mode"
-        problems.append(file.problem("error", message))
+        problems.append(file.exclusion(message))
     if header.n_events == 0:
         message = "has no events; remove its row from samples.tsv or acquire it again"
-        problems.append(file.problem("error", message))
+        problems.append(file.exclusion(message))
     elif header.n_events < FEW_EVENTS:
         message = f"has only {_events(header)}; rare populations cannot be counted in it"
         problems.append(file.problem("warning", message))
     if header.data_bytes > file.path.stat().st_size:
         message = f"is truncated: too short for its {_events(header)}; copy it again"
-        problems.append(file.problem("error", message))
+        problems.append(file.exclusion(message))
     if header.has_broken_spillover:
-        message = "its spillover matrix cannot be parsed; export the file again"
-        problems.append(file.problem("error", message))
+        message = "has a spillover matrix that cannot be parsed; export the file again"
+        problems.append(file.exclusion(message))
     if header.several_data_sets:
         problems.append(file.problem("warning", "holds several data sets; the first one is read"))
     if repeated := [name for name, n in Counter(header.channels).items() if n > 1]:

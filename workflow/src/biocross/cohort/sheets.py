@@ -241,8 +241,12 @@ def read_sheet(path: Path, schema_name: str) -> tuple[list[SheetRow], list[Probl
         return [], [Problem(str(path), None, "has no rows below its column names")]
     problems = _unknown_columns(path, raw.columns, schema)
     known = {**schema, "additionalProperties": True} if problems else dict(schema)
-    missing = [column for column in schema["required"] if column not in raw.columns]
+    # Columns that only some rows need, such as the patient of a sample, stand in the `else` branch.
+    usual = schema.get("else", {"required": []})
+    required = [*schema["required"], *usual["required"]]
+    missing = [column for column in required if column not in raw.columns]
     known["required"] = [column for column in schema["required"] if column not in missing]
+    known["else"] = {"required": [name for name in usual["required"] if name not in missing]}
     problems += [
         Problem(str(path), 1, f'column "{column}" is missing', column=column) for column in missing
     ]
