@@ -3,6 +3,7 @@ import math
 import random
 import subprocess
 import sys
+import time
 import tracemalloc
 
 import flowio
@@ -11,7 +12,7 @@ import pytest
 
 from biocross.errors import FcsError
 from biocross.flow.fcs import read_fcs
-from biocross.flow.headers import VERSIONS, read_header
+from biocross.flow.headers import VERSIONS, Repair, read_header
 from biocross.tables import read_rows
 
 EVENTS = np.ones((5, 2), dtype=np.float32)
@@ -107,6 +108,47 @@ def test_a_doubled_delimiter_is_an_empty_value_where_it_would_join_two_keywords(
 def test_a_channel_without_a_name_is_called_by_its_number(write_text):
     header = read_header(write_text({**REQUIRED, "$P1N": " "}))
     assert header.channels == ("P1", "PE-A")
+    assert header.repairs == (Repair("blank_channel", "channel 1 has no name; called P1"),)
+
+
+def test_each_name_is_given_once(write_text):
+    header = read_header(write_text({**REQUIRED, "$P2N": "FSC-A"}))
+    assert header.channels == ("FSC-A", "FSC-A_2")
+    note = 'channel 2 is not the first named "FSC-A"; called FSC-A_2'
+    assert header.repairs == (Repair("duplicate_channel", note),)
+
+
+def test_a_hundred_thousand_equal_names_take_no_time(write_text):
+    n_channels = 90_000
+    names = {f"$P{n}N": "A" for n in range(1, n_channels + 1)}
+    path = write_text({"$PAR": str(n_channels), "$TOT": "1", **names})
+    start = time.perf_counter()
+    channels = read_header(path).channels
+    assert time.perf_counter() - start < 5
+    assert len(set(channels)) == n_channels
+    assert channels[-1] == f"A_{n_channels}"
+
+
+def test_bytes_of_the_events_by_type(write_text):
+    types = {"$P1DATATYPE": "I", "$P1B": "16", "$P2DATATYPE": "D", "$P2B": "32"}
+    header = read_header(write_text({**REQUIRED, **types}, version="3.2"))
+    assert header.datatypes == ("I", "D")
+    assert header.data_bytes == 7 * (2 + 8)
+    assert read_header(write_text({**REQUIRED, "$P1B": "7"})).data_bytes == 7 * 2 * 4
+
+
+def test_offsets_of_the_header_segment(write_text):
+    path = write_text(REQUIRED)
+    assert read_header(path).data_offsets is None
+    content = path.read_bytes()
+    path.write_bytes(content[:26] + b"     512    1023" + content[42:])
+    assert read_header(path).data_offsets == (512, 1023)
+
+
+def test_what_is_quoted_from_a_file_stays_in_one_line(write_text):
+    with pytest.raises(FcsError) as caught:
+        read_header(write_text({**REQUIRED, "$TOT": "1\n2\x1b[31m"}))
+    assert '$TOT is "1?2?[31m"' in str(caught.value)
 
 
 def test_an_empty_spillover_matrix_is_none(write_text):
@@ -143,7 +185,10 @@ def test_an_impossible_supplement_is_left_out(write_text, start, stop):
 
 
 def test_further_data_sets_are_told(write_text):
-    assert read_header(write_text({**REQUIRED, "$NEXTDATA": "4096"})).several_data_sets
+    header = read_header(write_text({**REQUIRED, "$NEXTDATA": "4096"}))
+    assert header.several_data_sets
+    assert [repair.what for repair in header.repairs] == ["several_data_sets"]
+    assert not read_header(write_text(REQUIRED)).repairs
 
 
 @pytest.mark.parametrize("text", ["2,A,B,1,0,0", "A,B,1,0", "1,A,nan", "2,A,B,1,0,x,1"])

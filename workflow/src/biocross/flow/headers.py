@@ -1,21 +1,32 @@
 """Read what an FCS file says of itself, without its events: the HEADER and TEXT segments."""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from biocross.errors import FcsError
+from biocross.flow.segments import VERSIONS, read_segments, shown, whole_number
 
-VERSIONS = ("2.0", "3.0", "3.1", "3.2")
-# Version, four blanks, and the offsets of TEXT, DATA and ANALYSIS at eight bytes each.
-_HEADER_BYTES = 58
-_SHORTEST_HEADER = 26
-# Bounds that no instrument comes near; beyond them, a damaged offset would fill the memory.
-_LONGEST_TEXT = 4_000_000
-_MOST_FIELDS = 200_000
-_MOST_DIGITS = 18
+__all__ = ["VERSIONS", "FcsHeader", "Repair", "read_header", "stored_bits"]
+
 _AGAIN = "export it again from the instrument's software"
+
+
+class Repair(NamedTuple):
+    """Something in a file that is not as the format wants it, and what was made of it.
+
+    Parameters
+    ----------
+    what
+        Short stable term, such as ``data_offsets`` or ``duplicate_channel``.
+    note
+        A sentence.
+    """
+
+    what: str
+    note: str
 
 
 class FcsHeader(NamedTuple):
@@ -28,7 +39,8 @@ class FcsHeader(NamedTuple):
     n_events
         ``$TOT``.
     channels
-        Short names, ``$PnN``; ``P6`` for a sixth channel without a name.
+        Short names, ``$PnN``, each once: ``P6`` for a sixth channel without a name, ``PE-A_2`` for
+        the second of the name ``PE-A``.
     markers
         Labels, ``$PnS``; empty where a channel has none.
     ranges
@@ -47,6 +59,14 @@ class FcsHeader(NamedTuple):
         Whether more data sets follow; this one is the first.
     keywords
         All keywords by name, in lower case without ``$``.
+    repairs
+        What had to be repaired to understand TEXT.
+    datatypes
+        Type of each channel; ``$PnDATATYPE`` (FCS 3.2) where there is one, else ``$DATATYPE``.
+    start
+        Byte of the file at which the data set begins; its offsets count from there.
+    data_offsets
+        First and last byte of the events as HEADER says; None where it says nothing.
     """
 
     version: str
@@ -65,11 +85,17 @@ class FcsHeader(NamedTuple):
     spillover_channels: tuple[str, ...]
     several_data_sets: bool
     keywords: dict[str, str]
+    repairs: tuple[Repair, ...] = ()
+    datatypes: tuple[str, ...] = ()
+    start: int = 0
+    data_offsets: tuple[int, int] | None = None
 
     @property
     def data_bytes(self) -> int:
         """Bytes that the events need at least."""
-        return self.n_events * sum(self.bits) // 8
+        kinds = self.datatypes or (self.datatype,) * len(self.bits)
+        widths = map(stored_bits, kinds, self.bits)
+        return self.n_events * sum(widths) // 8
 
     @property
     def has_broken_spillover(self) -> bool:
@@ -78,13 +104,15 @@ class FcsHeader(NamedTuple):
         return text not in ("", "0") and not self.spillover_channels
 
 
-def read_header(path: Path | str) -> FcsHeader:
-    """Read the HEADER and TEXT segments of an FCS file, or of its first data set.
+def read_header(path: Path | str, data_set: int = 1) -> FcsHeader:
+    """Read the HEADER and TEXT segments of an FCS file, or of one of its data sets.
 
     Parameters
     ----------
     path
         An FCS 2.0, 3.0, 3.1 or 3.2 file.
+    data_set
+        Which of several data sets, from 1.
 
     Returns
     -------
@@ -94,29 +122,44 @@ def read_header(path: Path | str) -> FcsHeader:
     Raises
     ------
     FcsError
-        There is no such file, it is not FCS, is cut off within its header, or does not say how
-        many channels and events it has.
+        There is no such file or data set, it is not FCS, is cut off within its header, or does not
+        say how many channels and events it has.
+
+    References
+    ----------
+    Seamer 1997, Cytometry 28:118 (FCS 3.0); Spidlen 2010, Cytometry A 77:97 (FCS 3.1); Spidlen
+    2021, Cytometry A 99:100 (FCS 3.2).
     """
     path = Path(path)
     if "\0" in str(path):
         raise FcsError(f"{str(path)!r}: is no possible name of a file; correct it")
     try:
         with path.open("rb") as handle:
-            version, keywords = _read_segments(path, handle)
+            segments = read_segments(path, handle, data_set)
     except FileNotFoundError:
         raise FcsError(f"{path}: there is no such file") from None
     except OSError as error:
         raise FcsError(f"{path}: cannot be opened ({error.strerror})") from None
+    keywords = segments.keywords
     n_channels = _count(path, keywords, "par", "channels")
     named = range(1, _existing_channels(path, keywords, n_channels) + 1)
+    repairs = []
+    if segments.has_empty_values:
+        repairs.append(Repair("empty_values", "TEXT has values of no length; read as empty"))
+    channels, renamed = _name_channels([keywords.get(f"p{n}n", "").strip() for n in named])
+    repairs += renamed
+    datatype = keywords.get("datatype", "").strip().upper()
+    several = bool(whole_number(keywords.get("nextdata", "")))
+    if several and data_set == 1:
+        repairs.append(Repair("several_data_sets", "several data sets in the file; the first read"))
     return FcsHeader(
-        version=version,
+        version=segments.version,
         n_events=_count(path, keywords, "tot", "events"),
-        channels=tuple(keywords.get(f"p{n}n", "").strip() or f"P{n}" for n in named),
+        channels=channels,
         markers=tuple(keywords.get(f"p{n}s", "").strip() for n in named),
         ranges=tuple(_number(keywords.get(f"p{n}r", "")) for n in named),
-        bits=tuple(_whole(keywords.get(f"p{n}b", "")) or 0 for n in named),
-        datatype=keywords.get("datatype", "").strip().upper(),
+        bits=tuple(whole_number(keywords.get(f"p{n}b", "")) or 0 for n in named),
+        datatype=datatype,
         mode=keywords.get("mode", "").strip().upper() or "L",
         cytometer=keywords.get("cyt", "").strip(),
         date=keywords.get("date", "").strip(),
@@ -124,84 +167,58 @@ def read_header(path: Path | str) -> FcsHeader:
         sample_number=keywords.get("smno", "").strip(),
         file_name=keywords.get("fil", "").strip(),
         spillover_channels=_spillover_channels(keywords),
-        several_data_sets=bool(_whole(keywords.get("nextdata", ""))),
+        several_data_sets=several,
         keywords=keywords,
+        repairs=tuple(repairs),
+        datatypes=tuple(
+            keywords.get(f"p{n}datatype", "").strip().upper() or datatype for n in named
+        ),
+        start=segments.start,
+        data_offsets=segments.data_offsets,
     )
 
 
-def _read_segments(path: Path, handle: BinaryIO) -> tuple[str, dict[str, str]]:
-    """Return the version and all keywords, those of a supplemental TEXT included."""
-    header = handle.read(_HEADER_BYTES)
-    if header[:3] != b"FCS":
-        raise FcsError(f"{path}: is not an FCS file; remove its row or give the FCS file's path")
-    version = header[3:6].decode("latin-1")
-    if version not in VERSIONS:
-        raise FcsError(
-            f'{path}: has version "{version}" of the FCS format, and only {", ".join(VERSIONS)} '
-            "can be read; export it as FCS 3.1"
-        )
-    start, stop = _whole(header[10:18]), _whole(header[18:_SHORTEST_HEADER])
-    if start is None or stop is None or not _SHORTEST_HEADER <= start < stop:
-        raise FcsError(f"{path}: is truncated or damaged (no TEXT segment in its header); {_AGAIN}")
-    text = _segment(handle, start, stop)
-    if len(text) < 2:
-        raise FcsError(
-            f"{path}: is truncated or damaged (it ends before its TEXT segment); {_AGAIN}"
-        )
-    keywords = _parse_text(text)
-    more = _whole(keywords.get("beginstext", "")), _whole(keywords.get("endstext", ""))
-    if more[0] and more[1] and more[0] < more[1]:
-        supplement = _segment(handle, more[0], more[1])
-        if supplement[:1] == text[:1]:
-            keywords = {**_parse_text(supplement), **keywords}
-    return version, keywords
+def stored_bits(datatype: str, bits: int) -> int:
+    """Return the bits that a value takes: floating-point types have one width, whatever $PnB says.
 
+    Parameters
+    ----------
+    datatype
+        I, F or D.
+    bits
+        ``$PnB``.
 
-def _segment(handle: BinaryIO, start: int, stop: int) -> str:
-    """Read a segment whose last byte is `stop`; nothing where it is too long to be true."""
-    if stop - start >= _LONGEST_TEXT:
-        return ""
-    try:
-        handle.seek(start)
-        content = handle.read(stop - start + 1)
-    except OSError:
-        return ""
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
-def _parse_text(text: str) -> dict[str, str]:
-    """Split a TEXT segment at its first character into keywords and values.
-
-    A doubled delimiter stands for the character itself. Some writers mean an empty value by it:
-    taken so where two keywords would otherwise become one, or a channel lack its name.
+    Returns
+    -------
+    int
+        32 for F, 64 for D, else `bits`.
     """
-    delimiter = text[0]
-    body = text[1:].rstrip("\0 \r\n").removesuffix(delimiter)
-    if body.count(delimiter) > _MOST_FIELDS:
-        return {}
-    # A character that TEXT cannot hold keeps the place of the escaped delimiter.
-    escaped = body.replace("\ufffe", "").replace(delimiter * 2, "\ufffe").split(delimiter)
-    keywords = _paired([field.replace("\ufffe", delimiter) for field in escaped])
-    joined = any(f"{delimiter}$" in name for name in keywords)
-    if not joined and _names_all_channels(keywords):
-        return keywords
-    with_empty = _paired(body.split(delimiter))
-    return with_empty if _names_all_channels(with_empty) else keywords
+    return {"F": 32, "D": 64}.get(datatype, bits)
 
 
-def _paired(fields: list[str]) -> dict[str, str]:
-    names = (field.strip().lower().removeprefix("$") for field in fields[::2])
-    return dict(zip(names, fields[1::2], strict=False))
-
-
-def _names_all_channels(keywords: Mapping[str, str]) -> bool:
-    n_channels = _whole(keywords.get("par", ""))
-    if n_channels is None or n_channels > len(keywords):
-        return False
-    return all(f"p{number}n" in keywords for number in range(1, n_channels + 1))
+def _name_channels(names: Sequence[str]) -> tuple[tuple[str, ...], list[Repair]]:
+    """Name a nameless channel by its number, and number the later ones of a name."""
+    taken = set(names)
+    seen: set[str] = set()
+    last = Counter[str]()
+    given: list[str] = []
+    repairs = []
+    for number, name in enumerate(names, 1):
+        new = name or f"P{number}"
+        if new in seen or (not name and new in taken):
+            last[new] = max(last[new], 1)
+            stem = new
+            while new in taken or new in seen:
+                last[stem] += 1
+                new = f"{stem}_{last[stem]}"
+        seen.add(new)
+        given.append(new)
+        if not name:
+            repairs.append(Repair("blank_channel", f"channel {number} has no name; called {new}"))
+        elif new != name:
+            note = f'channel {number} is not the first named "{shown(name)}"; called {shown(new)}'
+            repairs.append(Repair("duplicate_channel", note))
+    return tuple(given), repairs
 
 
 def _count(path: Path, keywords: Mapping[str, str], keyword: str, what: str) -> int:
@@ -210,10 +227,11 @@ def _count(path: Path, keywords: Mapping[str, str], keyword: str, what: str) -> 
         raise FcsError(
             f"{path}: does not say how many {what} it has (${keyword.upper()}); {_AGAIN}"
         )
-    count = _whole(text)
+    count = whole_number(text)
     if count is None:
-        shown = text.strip()[:20]
-        raise FcsError(f'{path}: ${keyword.upper()} is "{shown}", not a number of {what}; {_AGAIN}')
+        raise FcsError(
+            f'{path}: ${keyword.upper()} is "{shown(text)}", not a number of {what}; {_AGAIN}'
+        )
     return count
 
 
@@ -231,16 +249,6 @@ def _existing_channels(path: Path, keywords: Mapping[str, str], n_channels: int)
     return n_channels
 
 
-def _whole(text: str | bytes) -> int | None:
-    """Return a number that is written in ASCII digits, or None."""
-    if isinstance(text, bytes):
-        text = text.decode("latin-1")
-    digits = text.strip(" \0\t\r\n")
-    if not (digits.isascii() and digits.isdigit()) or len(digits.lstrip("0")) > _MOST_DIGITS:
-        return None
-    return int(digits.lstrip("0") or "0")
-
-
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -254,7 +262,7 @@ def _spillover_text(keywords: Mapping[str, str]) -> str:
 
 def _spillover_channels(keywords: Mapping[str, str]) -> tuple[str, ...]:
     fields = [field.strip() for field in _spillover_text(keywords).split(",")]
-    size = _whole(fields[0])
+    size = whole_number(fields[0])
     if not size or len(fields) != 1 + size + size**2:
         return ()
     values = map(_number, fields[1 + size :])
