@@ -8,27 +8,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from biocross.report.style import BLUE, GREY, STYLE, VERMILLION, save_figure
 from biocross.report.words import format_effect, format_p, plain
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet
-from biocross.tables import written_whole
 
-# Okabe & Ito's palette, distinct for colour-blind readers.
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#8A8A8A"
 PANEL_SIZE = (2.3, 2.15)
-STYLE: dict[Any, Any] = {
-    "font.size": 7,
-    "axes.titlesize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "biocross",
-    "figure.dpi": 100,
-}
 
 
 class Panel(NamedTuple):
@@ -109,24 +96,6 @@ def plot_paired_changes(
             axis.set_axis_on()
             draw_panel(axis, panel, fdr)
         save_figure(figure, pdf_out, svg_out, png_out)
-
-
-def save_figure(figure: Figure, *paths: Path | str) -> None:
-    """Save a figure whole, without dates, and close it.
-
-    Parameters
-    ----------
-    figure
-        The figure.
-    paths
-        One file per format; the ending decides.
-    """
-    for path in paths:
-        kind = Path(path).suffix[1:]
-        dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
-        with written_whole(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=200, metadata=dates)
-    plt.close(figure)
 
 
 def change_panels(

@@ -14,9 +14,10 @@ import yaml
 from markupsafe import Markup
 
 from biocross.cohort.vocabulary import load_vocabulary
-from biocross.report.figures import PANEL_SIZE, STYLE, Panel, change_panels, draw_panel, records
+from biocross.report.figures import PANEL_SIZE, Panel, change_panels, draw_panel, records
 from biocross.report.methods import REFERENCES, contrasts_of, methods_paragraphs
 from biocross.report.sections import READOUT_WORDS, table_section
+from biocross.report.style import STYLE
 from biocross.report.words import (
     finding,
     format_effect,
