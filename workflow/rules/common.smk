@@ -26,6 +26,9 @@ SHEETS = [
     for name in ("samples", "patients", "clinical", "counts")
     if INPUTS[name]
 ]
+# Tables of `prepare_flow_sample` and of `gate_patient`, which `summarise_flow` gathers.
+QUALITY_TABLES = ("ledger", "repairs", "off_scale", "sanity")
+GATING_TABLES = ("counts", "expression", "thresholds", "modes")
 
 
 wildcard_constraints:
@@ -61,6 +64,21 @@ def per_patient(name):
     return [
         OUT / "flow" / "gating" / "patients" / f"{p}.{name}.tsv" for p in FLOW_PATIENTS
     ]
+
+
+def per_sample(name):
+    """Return one file per sample of `prepare_flow_sample`."""
+    return [
+        OUT / "flow" / "quality" / "samples" / f"{s}.{name}.tsv" for s in FLOW_SAMPLES
+    ]
+
+
+def compensation_matrix():
+    """Return the table that all files are compensated with, or nothing."""
+    compensation = config["flow"]["compensation"]
+    if compensation == "controls":
+        return OUT / "flow" / "compensation" / "spillover.tsv"
+    return [] if compensation in ("file", "none") else compensation
 
 
 def with_files(**inputs):

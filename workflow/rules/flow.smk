@@ -1,15 +1,50 @@
 # REQUIRED INPUTS: the FCS files of samples.tsv, panel.tsv, populations.yaml, gating.yaml.
-# OUTPUTS: results/flow/transforms.tsv, results/flow/events/{sample}.arrow,
-#          results/flow/quality/ledger.tsv, results/flow/gating/thresholds.tsv,
+# OUTPUTS: results/flow/transforms.tsv and .xml, results/flow/events/{sample}.arrow,
+#          results/flow/quality/{ledger,repairs,off_scale,sanity}.tsv,
+#          results/flow/gating/{thresholds,modes}.tsv,
 #          results/flow/counts.tsv, results/flow/expression.tsv.
+
+
+if config["flow"]["compensation"] == "controls":
+
+    rule estimate_spillover:
+        input:
+            controls=[fcs_path(control) for control in COHORT.controls],
+            samples=INPUTS["samples"],
+            panel=INPUTS["panel"],
+        output:
+            spillover=report(
+                OUT / "flow" / "compensation" / "spillover.tsv",
+                caption="../report/spillover.rst",
+                category="Flow cytometry",
+            ),
+            controls=OUT / "flow" / "compensation" / "controls.tsv",
+        log:
+            log_path("estimate_spillover"),
+        benchmark:
+            benchmark_path("estimate_spillover")
+        resources:
+            mem_mb=2000,
+            runtime=20,
+        params:
+            code=code_digest("biocross.flow.control_spillover"),
+            roles=[control.role for control in COHORT.controls],
+            stains=[control.control_for for control in COHORT.controls],
+            batches=[control.batch for control in COHORT.controls],
+        message:
+            "Computing the spillover from single stains"
+        script:
+            "../scripts/estimate_spillover.py"
 
 
 rule estimate_transforms:
     input:
         fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
         panel=INPUTS["panel"] or [],
+        matrix=compensation_matrix(),
     output:
         transforms=OUT / "flow" / "transforms.tsv",
+        gatingml=OUT / "flow" / "transforms.xml",
     log:
         log_path("estimate_transforms"),
     benchmark:
@@ -18,10 +53,12 @@ rule estimate_transforms:
         mem_mb=2000,
         runtime=60,
     params:
-        code=code_digest("biocross.flow.prepare"),
+        code=code_digest("biocross.flow.transform_choice"),
         cytometry=config["flow"]["cytometry"],
         transform=config["flow"]["transform"],
         cofactor=config["flow"]["cofactor"],
+        compensation=config["flow"]["compensation"],
+        batches=[sample.batch for sample in FLOW_SAMPLES.values()],
     message:
         "Choosing one transform per channel for the cohort"
     script:
@@ -33,9 +70,13 @@ rule prepare_flow_sample:
         fcs=lambda wildcards: fcs_path(FLOW_SAMPLES[wildcards.sample]),
         panel=INPUTS["panel"] or [],
         transforms=rules.estimate_transforms.output.transforms,
+        matrix=compensation_matrix(),
     output:
         events=OUT / "flow" / "events" / "{sample}.arrow",
-        ledger=OUT / "flow" / "quality" / "samples" / "{sample}.ledger.tsv",
+        **{
+            name: OUT / "flow" / "quality" / "samples" / f"{{sample}}.{name}.tsv"
+            for name in QUALITY_TABLES
+        },
     log:
         log_path("prepare_flow_sample", "{sample}"),
     benchmark:
@@ -46,8 +87,11 @@ rule prepare_flow_sample:
     params:
         code=code_digest("biocross.flow.prepare"),
         cytometry=config["flow"]["cytometry"],
+        compensation=config["flow"]["compensation"],
+        skip_quality=config["flow"]["skip_quality"],
         patient_id=lambda wildcards: FLOW_SAMPLES[wildcards.sample].patient_id,
         tissue=lambda wildcards: FLOW_SAMPLES[wildcards.sample].tissue,
+        batch=lambda wildcards: FLOW_SAMPLES[wildcards.sample].batch,
     message:
         "Reading, compensating and transforming {wildcards.sample}"
     script:
@@ -61,9 +105,10 @@ rule gate_patient:
         populations=INPUTS["populations"],
         panel=INPUTS["panel"] or [],
     output:
-        thresholds=OUT / "flow" / "gating" / "patients" / "{patient}.thresholds.tsv",
-        counts=OUT / "flow" / "gating" / "patients" / "{patient}.counts.tsv",
-        expression=OUT / "flow" / "gating" / "patients" / "{patient}.expression.tsv",
+        **{
+            name: OUT / "flow" / "gating" / "patients" / f"{{patient}}.{name}.tsv"
+            for name in GATING_TABLES
+        },
     log:
         log_path("gate_patient", "{patient}"),
     benchmark:
@@ -81,13 +126,12 @@ rule gate_patient:
 
 rule summarise_flow:
     input:
-        counts=per_patient("counts"),
-        expression=per_patient("expression"),
-        thresholds=per_patient("thresholds"),
-        ledgers=expand(rules.prepare_flow_sample.output.ledger, sample=FLOW_SAMPLES),
+        **{name: per_sample(name) for name in QUALITY_TABLES},
+        **{name: per_patient(name) for name in GATING_TABLES},
     output:
         counts=OUT / "flow" / "counts.tsv",
         expression=OUT / "flow" / "expression.tsv",
+        modes=OUT / "flow" / "gating" / "modes.tsv",
         thresholds=report(
             OUT / "flow" / "gating" / "thresholds.tsv",
             caption="../report/thresholds.rst",
@@ -96,6 +140,21 @@ rule summarise_flow:
         ledger=report(
             OUT / "flow" / "quality" / "ledger.tsv",
             caption="../report/ledger.rst",
+            category="Flow cytometry",
+        ),
+        repairs=report(
+            OUT / "flow" / "quality" / "repairs.tsv",
+            caption="../report/repairs.rst",
+            category="Flow cytometry",
+        ),
+        off_scale=report(
+            OUT / "flow" / "quality" / "off_scale.tsv",
+            caption="../report/off_scale.rst",
+            category="Flow cytometry",
+        ),
+        sanity=report(
+            OUT / "flow" / "quality" / "sanity.tsv",
+            caption="../report/sanity.rst",
             category="Flow cytometry",
         ),
     log:
@@ -108,6 +167,61 @@ rule summarise_flow:
     params:
         code=code_digest("biocross.flow.summary"),
     message:
-        "Gathering the gates of all patients"
+        "Gathering the tables of all samples and patients"
     script:
         "../scripts/summarise_flow.py"
+
+
+rule find_quality_losses:
+    input:
+        ledger=rules.summarise_flow.output.ledger,
+        samples=rules.check_cohort.output.samples,
+        pairs=rules.check_cohort.output.pairs,
+    output:
+        losses=report(
+            OUT / "flow" / "quality" / "loss_changes.tsv",
+            caption="../report/quality_losses.rst",
+            category="Flow cytometry",
+        ),
+        sample_losses=OUT / "flow" / "quality" / "sample_losses.tsv",
+    log:
+        log_path("find_quality_losses"),
+    benchmark:
+        benchmark_path("find_quality_losses")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.statistics.quality_loss"),
+    message:
+        "Testing whether one visit lost more events than the other"
+    script:
+        "../scripts/find_quality_losses.py"
+
+
+rule measure_marker_shifts:
+    input:
+        modes=rules.summarise_flow.output.modes,
+        transforms=rules.estimate_transforms.output.transforms,
+        samples=rules.check_cohort.output.samples,
+        pairs=rules.check_cohort.output.pairs,
+    output:
+        shifts=OUT / "flow" / "gating" / "marker_shifts.tsv",
+        summary=report(
+            OUT / "flow" / "gating" / "marker_shift_summary.tsv",
+            caption="../report/marker_shifts.rst",
+            category="Flow cytometry",
+        ),
+    log:
+        log_path("measure_marker_shifts"),
+    benchmark:
+        benchmark_path("measure_marker_shifts")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.flow.marker_shifts"),
+    message:
+        "Measuring how far the markers of the gates moved between visits"
+    script:
+        "../scripts/measure_marker_shifts.py"

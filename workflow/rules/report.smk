@@ -1,5 +1,6 @@
 # REQUIRED INPUTS: results/statistics/*.tsv, results/populations/*.tsv, results/cohort/*.tsv.
-# OUTPUTS: results/figures/paired_changes.{pdf,svg,png}, results/report.html.
+# OUTPUTS: results/figures/paired_changes.{pdf,svg,png}, results/figures/flow_quality/,
+#          results/report.html.
 
 
 rule plot_paired_changes:
@@ -33,11 +34,65 @@ rule plot_paired_changes:
         "../scripts/plot_paired_changes.py"
 
 
+rule plot_time_quality:
+    input:
+        events=rules.prepare_flow_sample.output.events,
+    output:
+        figure=OUT / "figures" / "flow_quality" / "time" / "{sample}.svg",
+    log:
+        log_path("plot_time_quality", "{sample}"),
+    benchmark:
+        benchmark_path("plot_time_quality", "{sample}")
+    resources:
+        mem_mb=lambda wildcards, input, attempt: 500 * attempt + 3 * int(input.size_mb),
+        runtime=20,
+    params:
+        code=code_digest("biocross.report.quality_figures"),
+    message:
+        "Drawing the acquisition of {wildcards.sample} over time"
+    script:
+        "../scripts/plot_time_quality.py"
+
+
+rule plot_quality_overview:
+    input:
+        ledger=rules.summarise_flow.output.ledger,
+        samples=rules.check_cohort.output.samples,
+    output:
+        overview=report(
+            OUT / "figures" / "flow_quality" / "overview.svg",
+            caption="../report/quality_overview.rst",
+            category="Flow cytometry",
+        ),
+        by_visit=OUT / "figures" / "flow_quality" / "losses_by_visit.svg",
+    log:
+        log_path("plot_quality_overview"),
+    benchmark:
+        benchmark_path("plot_quality_overview")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.report.quality_figures"),
+        levels=config["design"]["levels"],
+    message:
+        "Drawing what every sample lost to the quality steps"
+    script:
+        "../scripts/plot_quality_overview.py"
+
+
 rule write_report:
     input:
         **with_files(
             ledger=rules.summarise_flow.output.ledger,
             thresholds=rules.summarise_flow.output.thresholds,
+            repairs=rules.summarise_flow.output.repairs,
+            off_scale=rules.summarise_flow.output.off_scale,
+            sanity=rules.summarise_flow.output.sanity,
+            losses=rules.find_quality_losses.output.losses,
+            sample_losses=rules.find_quality_losses.output.sample_losses,
+            marker_shifts=rules.measure_marker_shifts.output.summary,
+            quality_overview=rules.plot_quality_overview.output.overview,
             channels=OUT / "cohort" / "channels.tsv",
         ),
         statistics=[

@@ -10,4 +10,5 @@ with logged(snakemake):
         thresholds_out=snakemake.output.thresholds,
         counts_out=snakemake.output.counts,
         expression_out=snakemake.output.expression,
+        modes_out=snakemake.output.modes,
     )

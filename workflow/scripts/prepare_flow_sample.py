@@ -1,3 +1,4 @@
+from biocross.flow.control_spillover import compensation_of
 from biocross.flow.prepare import prepare_flow_sample
 from biocross.workflow import logged
 
@@ -7,6 +8,10 @@ with logged(snakemake):
         panel=snakemake.input.panel,
         transforms=snakemake.input.transforms,
         cytometry=snakemake.params.cytometry,
+        compensation=compensation_of(
+            snakemake.params.compensation, snakemake.input.get("matrix"), snakemake.params.batch
+        ),
+        skip_quality=snakemake.params.skip_quality,
         meta={
             "sample_id": snakemake.wildcards.sample,
             "patient_id": snakemake.params.patient_id,
@@ -14,4 +19,7 @@ with logged(snakemake):
         },
         events_out=snakemake.output.events,
         ledger_out=snakemake.output.ledger,
+        repairs_out=snakemake.output.repairs,
+        off_scale_out=snakemake.output.off_scale,
+        sanity_out=snakemake.output.sanity,
     )

@@ -275,7 +275,7 @@ def test_channels_of_the_same_name(cohort):
     cohort.replace("P1_baseline", b"/BV421-B/", b"/BV421-A/")
     problem = cohort.problem()
     assert (problem.severity, problem.sample) == ("warning", "P1_baseline")
-    assert 'more than one channel "BV421-A"; the first one is read' in problem.message
+    assert 'not the first named "BV421-A"; called BV421-A_2' in problem.message
 
 
 def test_a_range_that_differs_in_one_file(cohort):

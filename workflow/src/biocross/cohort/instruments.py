@@ -1,7 +1,7 @@
 """What the FCS headers of a cohort say: where they contradict the panel or one another."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -182,9 +182,11 @@ def _file_problems(file: _File) -> list[HeaderProblem]:
         problems.append(file.exclusion(message))
     if header.several_data_sets:
         problems.append(file.problem("warning", "holds several data sets; the first one is read"))
-    if repeated := [name for name, n in Counter(header.channels).items() if n > 1]:
-        message = f"has more than one channel {_quoted(repeated)}; the first one is read"
-        problems.append(file.problem("warning", message))
+    problems += [
+        file.problem("warning", repair.note)
+        for repair in header.repairs
+        if repair.what == "duplicate_channel"
+    ]
     return problems
 
 

@@ -1,38 +1,42 @@
-"""Gather what the patients' jobs found into tables of the whole cohort."""
+"""Gather what the samples' and patients' jobs found into tables of the whole cohort."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from biocross.flow.flagging import LEDGER_COLUMNS
 from biocross.flow.gating import COUNT_COLUMNS, EXPRESSION_COLUMNS, THRESHOLD_COLUMNS
-from biocross.flow.prepare import LEDGER_COLUMNS
+from biocross.flow.marker_modes import MODE_COLUMNS
+from biocross.flow.marker_sanity import SANITY_COLUMNS
+from biocross.flow.prepare import OFF_SCALE_COLUMNS, REPAIR_COLUMNS
 from biocross.tables import read_rows, write_rows
+
+COLUMNS = {
+    "counts": COUNT_COLUMNS,
+    "expression": EXPRESSION_COLUMNS,
+    "thresholds": THRESHOLD_COLUMNS,
+    "modes": MODE_COLUMNS,
+    "ledger": LEDGER_COLUMNS,
+    "repairs": REPAIR_COLUMNS,
+    "off_scale": OFF_SCALE_COLUMNS,
+    "sanity": SANITY_COLUMNS,
+}
 
 
 def summarise_flow(
-    counts: Sequence[Path | str],
-    expression: Sequence[Path | str],
-    thresholds: Sequence[Path | str],
-    ledgers: Sequence[Path | str],
-    counts_out: Path | str,
-    expression_out: Path | str,
-    thresholds_out: Path | str,
-    ledger_out: Path | str,
+    parts: Mapping[str, Sequence[Path | str]], tables_out: Mapping[str, Path | str]
 ) -> None:
     """Put the tables of all patients and samples one below the other.
 
     Parameters
     ----------
-    counts, expression, thresholds
-        Tables of `gate_patient`.
-    ledgers
-        Tables of `prepare_flow_sample`.
-    counts_out, expression_out, thresholds_out, ledger_out
-        The cohort's tables, with the same columns.
+    parts
+        By name of the table (see `COLUMNS`), the files of `prepare_flow_sample` or
+        `gate_patient`.
+    tables_out
+        By name, the cohort's table, with the same columns.
     """
-    write_rows(counts_out, COUNT_COLUMNS, _read_all(counts))
-    write_rows(expression_out, EXPRESSION_COLUMNS, _read_all(expression))
-    write_rows(thresholds_out, THRESHOLD_COLUMNS, _read_all(thresholds))
-    write_rows(ledger_out, LEDGER_COLUMNS, _read_all(ledgers))
+    for name, path in tables_out.items():
+        write_rows(path, COLUMNS[name], _read_all(parts[name]))
 
 
 def _read_all(paths: Sequence[Path | str]) -> Iterator[dict[str, str]]:

@@ -1,0 +1,133 @@
+"""The panel's channels of one file, as acquired and compensated."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from biocross.cohort.panel import Channel
+from biocross.cohort.sheets import did_you_mean
+from biocross.errors import FcsError
+from biocross.flow.compensation import choose_spillover, compensate
+from biocross.flow.fcs import FcsFile, Repair, read_fcs
+from biocross.flow.spillover import Spillover
+
+Column = NDArray[np.float32]
+TIME = "Time"
+
+
+class Compensation(NamedTuple):
+    """How the files of a study are compensated.
+
+    Parameters
+    ----------
+    mode
+        ``file``: with the matrix of each file. ``table``: with `matrix`. ``none``: not at all.
+    matrix
+        The matrix of a table, or computed from single-stain controls.
+    """
+
+    mode: str = "file"
+    matrix: Spillover | None = None
+
+
+class Signals(NamedTuple):
+    """The panel's channels of one file.
+
+    Parameters
+    ----------
+    raw
+        By marker, values as acquired, shape (events,).
+    compensated
+        By marker, compensated values, shape (events,).
+    tops
+        By marker, top of the scale.
+    time
+        Acquisition time, shape (events,); None where the file has none.
+    time_step
+        Seconds per unit of `time`; NaN where the file does not say.
+    repairs
+        What had to be repaired to read the file.
+    compensation
+        What was compensated with what, in words.
+    """
+
+    raw: dict[str, Column]
+    compensated: dict[str, Column]
+    tops: dict[str, float]
+    time: Column | None
+    time_step: float
+    repairs: tuple[Repair, ...]
+    compensation: str
+
+    @property
+    def n_events(self) -> int:
+        """Events in the file, or in the part of it that was read."""
+        return int(next(iter(self.raw.values())).size)
+
+
+def read_signals(
+    path: Path | str,
+    panel: Sequence[Channel],
+    cytometry: str,
+    compensation: Compensation,
+    sample: int | None = None,
+) -> Signals:
+    """Read the channels of a panel from an FCS file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    panel
+        Channels of ``panel.tsv``.
+    cytometry
+        ``conventional``, ``spectral`` or ``mass``.
+    compensation
+        What to compensate with.
+    sample
+        Read about so many events, spread over the file; None reads all.
+
+    Returns
+    -------
+    Signals
+        Values by marker.
+
+    Raises
+    ------
+    FcsError
+        The file cannot be read or compensated, or lacks a channel of the panel.
+    """
+    file = read_fcs(path, sample=sample)
+    columns = {channel.marker: _find_channel(path, file, channel) for channel in panel}
+    try:
+        choice = choose_spillover(
+            compensation.mode, file.spillover, compensation.matrix, file.channels, cytometry
+        )
+        compensated = file.events
+        if choice.spillover is not None:
+            compensated = compensate(file.events, file.channels, choice.spillover)
+    except FcsError as error:
+        raise FcsError(f"{path}: {error}") from None
+    time = next((n for n, name in enumerate(file.channels) if name.casefold() == "time"), None)
+    return Signals(
+        raw={marker: file.events[:, column] for marker, column in columns.items()},
+        compensated={marker: compensated[:, column] for marker, column in columns.items()},
+        tops={marker: file.ranges[column] for marker, column in columns.items()},
+        time=None if time is None else file.events[:, time],
+        time_step=file.time_step,
+        repairs=file.repairs,
+        compensation=choice.note,
+    )
+
+
+def _find_channel(path: Path | str, file: FcsFile, channel: Channel) -> int:
+    for name in (channel.channel, *channel.aliases):
+        if name in file.channels:
+            return file.channels.index(name)
+    raise FcsError(
+        f'{path}: has no channel "{channel.channel}", where panel.tsv expects '
+        f"{channel.marker}{did_you_mean(channel.channel, file.channels)}"
+    )
