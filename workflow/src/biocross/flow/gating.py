@@ -10,6 +10,7 @@ from biocross.cohort.panel import load_panel
 from biocross.cohort.strategy import ROOT, Gate, Strategy, ThresholdRule, load_strategy
 from biocross.cohort.vocabulary import Vocabulary, counted_parent, load_vocabulary
 from biocross.flow.events import Events, read_events
+from biocross.flow.marker_modes import MODE_COLUMNS, mode_rows
 from biocross.flow.thresholds import Threshold, find_valley
 from biocross.tables import write_rows
 
@@ -137,6 +138,7 @@ def gate_patient(
     thresholds_out: Path | str,
     counts_out: Path | str,
     expression_out: Path | str,
+    modes_out: Path | str,
 ) -> None:
     """Gate the samples of one patient and count their populations.
 
@@ -150,24 +152,31 @@ def gate_patient(
         Every border, how it was found and how deep its valley is.
     counts_out
         A row per sample and population, zero counts included; a population that the sample's
-        tissue cannot contain has an empty count.
+        tissue cannot contain has an empty count, as have all of a sample that was excluded.
     expression_out
         Median and standard deviation of every signal channel per sample and population.
+    modes_out
+        Where the negative and the positive cells of every border lie, per sample.
     """
     channels = load_panel(Path(panel))
     vocabulary = load_vocabulary(Path(populations))
     rules = load_strategy(Path(strategy), vocabulary, {channel.marker for channel in channels})
-    samples = [read_events(path) for path in events]
+    prepared = [read_events(path) for path in events]
+    samples = [sample for sample in prepared if "excluded" not in sample.meta]
     groups = [samples] if rules.scope == "patient" else [[sample] for sample in samples]
-    gatings = [Gating(group, rules) for group in groups]
+    gatings = [Gating(group, rules) for group in groups if group]
     markers = [channel.marker for channel in channels if channel.kind in ("lineage", "state")]
     order = [name for name in vocabulary if name in rules.gates]
     counts = [row for gating in gatings for row in _count(gating, order, vocabulary)]
     expression = [row for gating in gatings for row in _express(gating, order, vocabulary, markers)]
     thresholds = [row for gating in gatings for row in _threshold_rows(gating)]
+    modes = [row for gating in gatings for row in _mode_rows(gating)]
+    excluded = [sample for sample in prepared if "excluded" in sample.meta]
+    counts += [row for sample in excluded for row in _unknown_counts(sample, order, vocabulary)]
     write_rows(thresholds_out, THRESHOLD_COLUMNS, thresholds)
     write_rows(counts_out, COUNT_COLUMNS, counts)
     write_rows(expression_out, EXPRESSION_COLUMNS, expression)
+    write_rows(modes_out, MODE_COLUMNS, modes)
 
 
 def _count(
@@ -184,6 +193,32 @@ def _count(
                 "count": gating.members(name)[position].size if known else None,
                 "parent_count": gating.members(parent or ROOT)[position].size,
             }
+
+
+def _unknown_counts(
+    sample: Events, order: Sequence[str], vocabulary: Vocabulary
+) -> Iterator[dict[str, object]]:
+    for name in order:
+        yield {
+            "sample_id": sample.meta["sample_id"],
+            "population": name,
+            "parent": counted_parent(name, vocabulary, order) or "",
+            "count": None,
+            "parent_count": None,
+        }
+
+
+def _mode_rows(gating: Gating) -> Iterator[dict[str, object]]:
+    borders = [
+        (name, gating.strategy.thresholds[name].marker, population, found.value)
+        for (name, population), (found, _) in gating.thresholds.items()
+    ]
+    for position, sample in enumerate(gating.samples):
+        members: dict[str, dict[str, NDArray[np.float32]]] = {}
+        for _, marker, population, _ in borders:
+            cells = gating.members(population)[position]
+            members.setdefault(population, {})[marker] = sample.values[marker][cells]
+        yield from mode_rows(sample.meta["sample_id"], borders, members)
 
 
 def _is_known(gating: Gating, sample: Events, name: str, vocabulary: Vocabulary) -> bool:
