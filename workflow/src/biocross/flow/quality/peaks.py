@@ -157,18 +157,16 @@ def follow_peaks(
     n_peaks = int(np.flatnonzero(usual > MIN_SHARE_OF_COUNT * usual.sum())[-1])
     typical = np.median(places[numbers[rows] == n_peaks].reshape(-1, n_peaks), axis=0)
     distance = np.abs(places[:, None] - typical)
-    bins_with = np.array(
-        [np.unique(rows[np.argmin(distance, axis=1) == k]).size for k in range(n_peaks)]
-    )
-    kept = np.flatnonzero(bins_with >= MIN_SHARE_OF_TRAJECTORY * n_bins)
-    if not kept.size:
-        return np.empty((n_bins, 0))
-    distance = distance[:, kept]
     nearest = np.argmin(distance, axis=1)
-    trajectories = np.full((n_bins, kept.size), np.nan)
-    for number in range(kept.size):
+    trajectories = []
+    for number in range(n_peaks):
         own = np.flatnonzero(nearest == number)
         # Of several in a bin the last one written stays: the nearest.
         own = own[np.argsort(-distance[own, number], kind="stable")]
-        trajectories[rows[own], number] = places[own]
-    return np.where(np.isnan(trajectories), np.nanmedian(trajectories, axis=0), trajectories)
+        trajectory = np.full(n_bins, np.nan)
+        trajectory[rows[own]] = places[own]
+        missing = np.isnan(trajectory)
+        if np.count_nonzero(~missing) >= MIN_SHARE_OF_TRAJECTORY * n_bins:
+            trajectory[missing] = np.median(trajectory[~missing])
+            trajectories.append(trajectory)
+    return np.column_stack(trajectories) if trajectories else np.empty((n_bins, 0))
