@@ -1,0 +1,1 @@
+"""Gates drawn elsewhere: GatingML 2.0 files and FlowJo 10 workspaces."""
