@@ -11,7 +11,7 @@
 rule check_cohort:
     input:
         SHEETS,
-        [INPUTS[name] for name in ("panel", "populations", "gating") if INPUTS[name]],
+        GATING_SHEETS,
         fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
     output:
         samples=OUT / "cohort" / "samples.tsv",
@@ -23,6 +23,7 @@ rule check_cohort:
             category="Cohort",
         ),
         design=OUT / "cohort" / "design.md",
+        drug_notes=OUT / "cohort" / "drug_notes.tsv",
     log:
         log_path("check_cohort"),
     benchmark:
@@ -72,7 +73,7 @@ if FLOW_SAMPLES:
 rule record_provenance:
     input:
         SHEETS,
-        [INPUTS[name] for name in ("panel", "populations", "gating") if INPUTS[name]],
+        GATING_SHEETS,
     output:
         config=OUT / "provenance" / "config.yaml",
         versions=OUT / "provenance" / "versions.tsv",

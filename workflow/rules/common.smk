@@ -26,6 +26,11 @@ SHEETS = [
     for name in ("samples", "patients", "clinical", "counts")
     if INPUTS[name]
 ]
+GATING_SHEETS = [
+    INPUTS[name]
+    for name in ("panel", "populations", "gating", "drug_markers")
+    if INPUTS[name]
+]
 # Tables of `prepare_flow_sample` and of `gate_patient`, which `summarise_flow` gathers.
 QUALITY_TABLES = ("ledger", "repairs", "off_scale", "sanity")
 GATING_TABLES = ("counts", "expression", "thresholds", "modes")

@@ -20,6 +20,7 @@ CONFIRMATORY_READOUT = [
 rule find_paired_changes:
     input:
         **POPULATION_PAIRS,
+        drug_notes=rules.check_cohort.output.drug_notes,
     output:
         changes=report(
             OUT / "statistics" / "paired_changes.tsv",

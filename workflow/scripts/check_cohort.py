@@ -9,5 +9,6 @@ with logged(snakemake):
         problems_out=snakemake.output.problems,
         design_out=snakemake.output.design,
         patients_out=snakemake.output.patients,
+        drug_notes_out=snakemake.output.drug_notes,
         with_headers=True,
     )

@@ -6,6 +6,7 @@ with logged(snakemake):
         counts=snakemake.input.counts,
         samples=snakemake.input.samples,
         pairs=snakemake.input.pairs,
+        drug_notes=snakemake.input.drug_notes,
         populations=snakemake.input.populations,
         confirmatory=snakemake.params.confirmatory,
         seed=snakemake.params.seed,

@@ -19,6 +19,7 @@ from biocross.cohort.cross_checks import (
     split_controls,
 )
 from biocross.cohort.design import Cohort, Sample, parse_contrast
+from biocross.cohort.drug_checks import drug_problems
 from biocross.cohort.frequency_table import Frequency, frequency_samples, read_frequencies
 from biocross.cohort.panel import Channel, read_panel
 from biocross.cohort.sheets import (
@@ -138,6 +139,7 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     problems += gating_problems
     # A misspelt visit is one error; the pairs that it seems to lack are no news.
     if sound:
+        problems += drug_problems(config, cohort)
         problems += design_cautions(file, inputs["patients"], cohort)
         problems += _counted_cautions(config, vocabulary, gated, frequencies)
     return cohort, problems

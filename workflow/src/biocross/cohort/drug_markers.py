@@ -46,6 +46,11 @@ class DrugMarker(NamedTuple):
     reference: str
     row: int
 
+    @property
+    def is_general(self) -> bool:
+        """Whether it concerns every treatment."""
+        return ANY in self.drugs
+
     def drug_in(self, treatment: str) -> str | None:
         """Return the first of its drugs that a treatment names as a word of its own."""
         for drug in self.drugs:
@@ -117,7 +122,7 @@ def named_drugs(drug_markers: Iterable[DrugMarker], treatment: str) -> list[str]
     list of str
         As the sheet spells them; empty for drugs that it does not know.
     """
-    found = (entry.drug_in(treatment) for entry in drug_markers if ANY not in entry.drugs)
+    found = (entry.drug_in(treatment) for entry in drug_markers if not entry.is_general)
     return list(dict.fromkeys(drug for drug in found if drug))
 
 
@@ -185,7 +190,7 @@ def drug_marker_problems(
     entries: dict[tuple[str, str, str], DrugMarker] = {}
     for entry in drug_markers:
         drugs = {entry.drug_in(treatment) for treatment in treatments} - {None}
-        if ANY in entry.drugs or entry.effect == "depleted" or not drugs:
+        if entry.is_general or entry.effect == "depleted" or not drugs:
             continue
         for population in strategy.gates:
             if not entry.concerns(population, vocabulary):
@@ -229,7 +234,7 @@ def drug_notes(
     gates = {standard_marker(marker): gate for marker, gate in markers.items()}
     clauses = []
     for entry in drug_markers:
-        drug = ANY if ANY in entry.drugs else entry.drug_in(treatment)
+        drug = ANY if entry.is_general else entry.drug_in(treatment)
         if drug is None or not entry.concerns(population, vocabulary):
             continue
         if entry.effect == "depleted":

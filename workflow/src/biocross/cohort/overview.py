@@ -15,6 +15,7 @@ from biocross.cohort.cautions import (
 from biocross.cohort.checks import inspect_cohort, refuse_errors, split_by_severity
 from biocross.cohort.config import complete_config
 from biocross.cohort.design import Cohort, Sample
+from biocross.cohort.drug_checks import write_drug_notes
 from biocross.cohort.header_checks import header_problems
 from biocross.cohort.sheets import Problem, counted, read_sheet
 from biocross.tables import write_rows, written_whole
@@ -37,6 +38,7 @@ def check_cohort(
     problems_out: Path | str | None = None,
     design_out: Path | str | None = None,
     patients_out: Path | str | None = None,
+    drug_notes_out: Path | str | None = None,
     with_headers: bool = False,
 ) -> None:
     """Check all sheets and file headers, and write what they say about samples, pairs, design.
@@ -56,6 +58,8 @@ def check_cohort(
         The design in words, as Markdown.
     patients_out
         The sheet of patients in one form, whatever it was exported as.
+    drug_notes_out
+        What the treatments do to the markers of the gates.
     with_headers
         Whether the headers of the FCS files are checked too.
 
@@ -83,6 +87,8 @@ def check_cohort(
     if design_out:
         with written_whole(design_out) as temporary:
             temporary.write_text(describe_design(cohort), encoding="utf-8")
+    if drug_notes_out:
+        write_drug_notes(complete_config(config), cohort, drug_notes_out)
     if patients_out:
         _write_patients(complete_config(config)["inputs"]["patients"], patients_out)
 

@@ -1,6 +1,6 @@
 """Did population frequencies change within patients? Tests every population of the long table."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from biocross.statistics.pairs import (
     read_table,
 )
 from biocross.statistics.readouts import VALUE_COLUMNS, Readout, readouts
-from biocross.tables import write_rows
+from biocross.tables import read_rows, write_rows
 
 FloatArray = NDArray[np.float64]
 
@@ -57,6 +57,7 @@ def find_paired_changes(
     confirmatory: Sequence[str],
     seed: int,
     changes_out: Path | str,
+    drug_notes: Path | str | None = None,
 ) -> None:
     """Test every population of a long table for change within patients.
 
@@ -74,6 +75,8 @@ def find_paired_changes(
         Of the sign flips.
     changes_out
         One row per modality, source, treatment, contrast, population and readout.
+    drug_notes
+        ``results/cohort/drug_notes.tsv``, or None.
     """
     vocabulary = load_vocabulary(Path(populations))
     primary = {name for name, population in vocabulary.items() if population.primary}
@@ -83,8 +86,27 @@ def find_paired_changes(
         for row in change_rows(table, vocabulary, seed)
     ]
     assign_families(rows, primary, tuple(confirmatory))
+    if drug_notes:
+        add_drug_notes(rows, read_rows(drug_notes))
     columns = ({name: row.get(name) for name in CHANGE_COLUMNS} for row in rows)
     write_rows(changes_out, CHANGE_COLUMNS, columns)
+
+
+def add_drug_notes(rows: Sequence[dict[str, Any]], notes: Sequence[Mapping[str, str]]) -> None:
+    """Say in the note of gated populations what the treatment does to the markers of their gates.
+
+    Parameters
+    ----------
+    rows
+        Rows of `change_rows`.
+    notes
+        Rows of ``results/cohort/drug_notes.tsv``.
+    """
+    known = {(note["treatment"], note["population"]): note["note"] for note in notes}
+    for row in rows:
+        what = known.get((row["treatment"], row["population"]))
+        if what and row["source"] == "gate":
+            row["note"] = "; ".join(filter(None, [row["note"], what]))
 
 
 def population_pairs(
