@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from biocross.report.flow_quality import FLOW_TABLES
 from biocross.report.html import write_report
 from biocross.workflow import logged
 
@@ -9,9 +10,11 @@ with logged(snakemake):
         counts=snakemake.input.counts,
         samples=snakemake.input.samples,
         pairs=snakemake.input.pairs,
-        ledger=snakemake.input.get("ledger"),
-        thresholds=snakemake.input.get("thresholds"),
-        channels=snakemake.input.get("channels"),
+        flow={
+            name: snakemake.input[name]
+            for name in (*FLOW_TABLES, "quality_overview")
+            if name in dict(snakemake.input.items())
+        },
         versions=snakemake.input.versions,
         config=snakemake.input.config,
         populations=snakemake.input.populations,

@@ -3,9 +3,9 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
+from flow_tables import flow_tables
 from long_tables import GATES, LongTables, fill
 
 from biocross.cohort.config import complete_config
@@ -13,8 +13,6 @@ from biocross.report.html import (
     answer,
     cohort_rows,
     draw_plot,
-    ledger_rows,
-    threshold_rows,
     untested,
     write_report,
 )
@@ -62,7 +60,7 @@ class Page(HTMLParser):
             self.visible += data
 
 
-def report(tables, tmp_path, confirmatory=GATES, ledger=None, thresholds=None, samples="x.tsv"):
+def report(tables, tmp_path, confirmatory=GATES, flow=None, samples="x.tsv"):
     """Write the report of the tables and return it as text."""
     changes, paths = tables.changes_file(confirmatory), tables.write()
     inputs = {"patients": "patients.tsv"}
@@ -87,8 +85,7 @@ def report(tables, tmp_path, confirmatory=GATES, ledger=None, thresholds=None, s
         counts=paths["counts"],
         samples=paths["samples"],
         pairs=paths["pairs"],
-        ledger=ledger,
-        thresholds=thresholds,
+        flow=flow or {},
         versions=tmp_path / "versions.tsv",
         config=tmp_path / "config.yaml",
         populations=tables.populations,
@@ -139,19 +136,26 @@ def test_one_file_without_anything_from_elsewhere(tables, tmp_path):
     assert text.count("<svg") == text.count("<figure") == 6
 
 
+def test_faults_of_files_open_the_report(tables, tmp_path):
+    planted(tables)
+    page = Page(report(tables, tmp_path, flow=flow_tables(tmp_path)))
+    for words in (
+        "sample S2 is left out: its file truncated",
+        "mepolizumab, b - a: doublets: more were lost",
+        "CD3 with CD19",
+        "Every sample",
+    ):
+        assert words in page.visible
+    assert "an exploratory loss" in page.visible
+    assert page.visible.index("S2 is left out") < page.visible.index("Cohort and pairs")
+    assert page.visible.index("an exploratory loss") > page.visible.index("Cohort and pairs")
+
+
 def test_every_row_has_as_many_cells_as_headings(tables, tmp_path):
     planted(tables)
     tables.add("alone", "baseline", {"pop_0": (1, 5)})
     tables.ask("mepolizumab", "alone")
-    ledger, thresholds = tmp_path / "ledger.tsv", tmp_path / "thresholds.tsv"
-    ledger.write_text(
-        "sample_id\tstep\tevents_before\tflagged\tshare\tnote\nS1\tdoublet\t9\t1\t.1\t\n"
-    )
-    thresholds.write_text(
-        "patient_id\tsamples\tthreshold\tmarker\testimate_on\tmethod\tsource\tvalue\tdepth\tn_events\n"
-        "P1\tS1\tCD3_pos\tCD3\tleukocytes\tvalley\tvalley\t0.4\t0.8\t100\n"
-    )
-    page = Page(report(tables, tmp_path, ledger=ledger, thresholds=thresholds))
+    page = Page(report(tables, tmp_path, flow=flow_tables(tmp_path)))
     assert len(page.widths) >= 5
     for widths in page.widths:
         assert len(widths) >= 2
@@ -290,41 +294,6 @@ def test_cohort_names_who_lacks_what(tmp_path):
         ("B", 0, 1),
     ]
     assert [row["who"] for row in rows] == ["008 lacks m", "009 lacks m, b"]
-
-
-def test_ledger_and_thresholds_in_short():
-    ledger = pd.DataFrame(
-        {
-            "sample_id": ["S1", "S2"],
-            "step": ["doublet", "doublet"],
-            "flagged": [1000, 3000],
-            "share": [0.01, 0.05],
-            "note": [None, "no FSC-H"],
-        }
-    )
-    assert ledger_rows(ledger) == [
-        {
-            "step": "doublet",
-            "flagged": "4,000",
-            "median": "3.00 %",
-            "worst": "S2: 5.00 %",
-            "note": "no FSC-H",
-        }
-    ]
-    thresholds = pd.DataFrame(
-        {
-            "threshold": ["CD3_pos"] * 3,
-            "marker": ["CD3"] * 3,
-            "estimate_on": ["all_cells"] * 3,
-            "value": [0.4, 0.5, 0.9],
-            "depth": [0.5, 0.7, np.nan],
-            "source": ["valley", "valley", "tail"],
-        }
-    )
-    (row,) = threshold_rows(thresholds)
-    assert (row["median"], row["range"], row["depth"]) == ("0.5", "0.4 to 0.9", "0.6")
-    assert row["sources"] == "valley: 2, tail: 1"
-    assert row["estimate_on"] == "all cells"
 
 
 def test_plot_tells_every_patient_and_the_test(tables):

@@ -15,6 +15,14 @@ from markupsafe import Markup
 
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.report.figures import PANEL_SIZE, Panel, change_panels, draw_panel, records
+from biocross.report.flow_quality import (
+    FLOW_SECTIONS,
+    bare_svg,
+    flow_warnings,
+    inline_svg,
+    ledger_rows,
+    threshold_rows,
+)
 from biocross.report.methods import REFERENCES, contrasts_of, methods_paragraphs
 from biocross.report.sections import READOUT_WORDS, table_section
 from biocross.report.style import STYLE
@@ -46,13 +54,11 @@ def write_report(
     counts: Path | str,
     samples: Path | str,
     pairs: Path | str,
-    ledger: Path | str | None,
-    thresholds: Path | str | None,
+    flow: Mapping[str, Path | str],
     versions: Path | str,
     config: Path | str,
     populations: Path | str,
     report_out: Path | str,
-    channels: Path | str | None = None,
 ) -> None:
     """Write the report of a run.
 
@@ -63,16 +69,14 @@ def write_report(
         among them.
     counts, samples, pairs
         ``counts.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of ``results/cohort``.
-    ledger, thresholds
-        What was set aside, and where the borders lie; None without files.
+    flow
+        Tables of `FLOW_TABLES` and the figure ``quality_overview`` by name; empty without files.
     versions, config
         Of ``results/provenance``.
     populations
         ``populations.yaml``, for the notes on each population.
     report_out
         The HTML file.
-    channels
-        ``results/cohort/channels.tsv``; None without files.
     """
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     design, fdr = settings["design"], settings["statistics"]["fdr"]
@@ -92,17 +96,21 @@ def write_report(
             plain(confirmatory[part]) for part in ("modality", "source", "readout")
         ),
         "answer": answer(table, fdr, design["contrast"]),
-        "warnings": warnings_first(table, statistics.get("calibration")),
+        "warnings": [
+            *warnings_first(table, statistics.get("calibration")),
+            *flow_warnings(flow, fdr),
+        ],
         "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
         "cohort": cohort_rows(read_table(pairs)),
         "plots": [draw_plot(panel, fdr) for panel in panels],
         "sections": [
             *(table_section(name, path, fdr) for name, path in statistics.items()),
-            *([table_section("channels", channels, fdr)] if channels else []),
+            *(table_section(name, flow[name], fdr) for name in FLOW_SECTIONS if name in flow),
         ],
         "untested": untested(table),
-        "ledger": ledger_rows(read_table(ledger)) if ledger else [],
-        "thresholds": threshold_rows(read_table(thresholds)) if thresholds else [],
+        "ledger": ledger_rows(read_table(flow["ledger"])) if flow else [],
+        "thresholds": threshold_rows(read_table(flow["thresholds"])) if flow else [],
+        "quality_overview": inline_svg(flow["quality_overview"]) if flow else "",
         "notes": _notes(Path(populations), table),
         "methods": methods_paragraphs(settings, versions_by_name),
         "references": REFERENCES,
@@ -219,8 +227,7 @@ def draw_plot(panel: Panel, fdr: float) -> Plot:
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
         plt.close(figure)
-    svg = buffer.getvalue()[buffer.getvalue().index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = bare_svg(buffer.getvalue())
     notes = "; ".join(
         format_effect(row) if row["status"] == "tested" else str(row["note"])
         for row in records(panel.changes)
@@ -257,45 +264,6 @@ def untested(table: pd.DataFrame) -> list[dict[str, Any]]:
                 "readout": READOUT_WORDS[str(readout)],
                 "populations": names,
                 "why": note,
-            }
-        )
-    return rows
-
-
-def ledger_rows(ledger: pd.DataFrame) -> list[dict[str, Any]]:
-    """Total the ledger per step, with the samples that lost most."""
-    rows = []
-    for step, part in ledger.groupby("step", sort=False):
-        worst = records(part.nlargest(1, "share"))[0]
-        rows.append(
-            {
-                "step": step,
-                "flagged": f"{int(part['flagged'].sum()):,}",
-                "median": f"{100 * part['share'].median():.2f} %",
-                "worst": f"{worst['sample_id']}: {100 * worst['share']:.2f} %",
-                "note": "; ".join(sorted(set(part["note"].dropna()))),
-            }
-        )
-    return rows
-
-
-def threshold_rows(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
-    """Summarise every border over patients: how it was found and how much it differs."""
-    rows = []
-    for (name, marker, where), part in thresholds.groupby(
-        ["threshold", "marker", "estimate_on"], sort=False
-    ):
-        sources = part["source"].value_counts()
-        rows.append(
-            {
-                "threshold": name,
-                "marker": marker,
-                "estimate_on": plain(where),
-                "median": format_number(part["value"].median()),
-                "range": f"{format_number(part['value'].min())} to "
-                f"{format_number(part['value'].max())}",
-                "depth": format_number(part["depth"].dropna().median()),
-                "sources": ", ".join(f"{source}: {count}" for source, count in sources.items()),
             }
         )
     return rows

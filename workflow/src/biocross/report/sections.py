@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from biocross.flow.losses import step_words
 from biocross.report.figures import records
 from biocross.report.words import format_effect, format_number, format_p, plain
 from biocross.statistics.families import CONFIRMATORY
@@ -191,6 +192,58 @@ DESCRIPTIONS: dict[str, Description] = {
         ),
         "The check was switched off (statistics.relabellings: 0).",
         lambda row: row["scope"] != "population",
+    ),
+    "loss_changes": Description(
+        "Did one visit lose more events than the other?",
+        "Share of the events that reached a quality step and were set aside by it, in percent. A "
+        "difference of a point or more threatens the comparison of the visits.",
+        (
+            *(*WHO, Column("Step", lambda row: step_words(str(row["step"]))), PAIRS),
+            *(*MEDIANS, EFFECT, P, Q, words("Threat", "threat"), *STATUS),
+        ),
+        "No step set anything aside.",
+    ),
+    "marker_shift_summary": Description(
+        "Did the markers of the gates move?",
+        "Typical shift of the negative and of the positive cells between visits, in decades of "
+        "the display (95 % interval). A shift of 0.2 decades changes a rare population by about "
+        "a quarter. Shown are shifts of 0.05 decades or more whose interval excludes 0.",
+        (
+            *(*WHO, words("Marker", "marker"), words("On", "population"), words("Side", "side")),
+            *(PAIRS, number("Median", "median_shift"), number("From", "low"), number("To", "high")),
+        ),
+        "No marker moved by 0.05 decades or more.",
+        lambda row: row["flagged"] == "yes",
+    ),
+    "sanity": Description(
+        "Markers that contradict each other",
+        "Rules of blood cells that a sample breaks, and columns whose exchange would mend most.",
+        (
+            *(verbatim("Sample", "sample_id"), verbatim("Rule", "rule")),
+            *(number("Observed", "observed"), verbatim("Expected", "expected")),
+            *(verbatim("Perhaps exchanged", "suspects"), verbatim("Note", "note")),
+        ),
+        "Every rule that could be judged was kept.",
+        lambda row: row["status"] == "broken",
+    ),
+    "off_scale": Description(
+        "Channels at the top of their scale",
+        "Samples in which more than 1 % of the events are brighter than the channel can say. They "
+        "are kept; medians of such channels are too low.",
+        (
+            *(verbatim("Sample", "sample_id"), verbatim("Marker", "marker")),
+            *(verbatim("Channel", "channel"), number("Share", "share")),
+        ),
+        "No channel has more than 1 % of its events at the top.",
+    ),
+    "repairs": Description(
+        "Repairs to files",
+        "What had to be repaired to read a file.",
+        (
+            *(verbatim("Sample", "sample_id"), verbatim("File", "file")),
+            *(words("Repair", "repair"), verbatim("Note", "note")),
+        ),
+        "No file had to be repaired.",
     ),
     "channels": Description(
         "Channels of every batch",

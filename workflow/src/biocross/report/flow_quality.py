@@ -1,0 +1,121 @@
+"""What the report says of flow cytometry: what was set aside, what is odd, where borders lie."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from biocross.flow.losses import READ, step_words
+from biocross.flow.marker_sanity import sanity_warnings
+from biocross.report.figures import records
+from biocross.report.words import format_number, plain
+from biocross.statistics.pairs import read_table
+from biocross.tables import read_rows
+
+# Tables that are shown as they are, in this order.
+FLOW_SECTIONS = (
+    "loss_changes",
+    "marker_shift_summary",
+    "sanity",
+    "off_scale",
+    "repairs",
+    "channels",
+)
+EXCLUDED = "excluded: "
+MOST_NOTES = 3
+FLOW_TABLES = ("ledger", "thresholds", *FLOW_SECTIONS)
+
+
+def flow_warnings(flow: Mapping[str, Path | str], fdr: float) -> list[str]:
+    """Say what casts doubt on the comparison of the visits before any statistics.
+
+    Parameters
+    ----------
+    flow
+        Tables by name; empty without files.
+    fdr
+        Losses that differ between visits are named below this q value.
+
+    Returns
+    -------
+    list of str
+        Sentences: samples left out, losses that differ between visits, columns that may be
+        exchanged.
+    """
+    if not flow:
+        return []
+    ledger = read_table(flow["ledger"])
+    left_out = ledger[ledger["note"].fillna("").str.startswith(EXCLUDED)]
+    losses = read_table(flow["loss_changes"])
+    losses = losses[losses["threat"].notna() & (losses["q_value"] < fdr)]
+    return [
+        *(
+            f"sample {row['sample_id']} is left out: its file {row['note'].removeprefix(EXCLUDED)}"
+            for row in records(left_out)
+        ),
+        *(
+            f"{row['treatment']}, {plain(row['contrast'])}: {row['threat']}"
+            for row in records(losses)
+        ),
+        *sanity_warnings(read_rows(flow["sanity"])),
+    ]
+
+
+def bare_svg(text: str) -> str:
+    """Take from an SVG file what stands before its element, and its metadata."""
+    svg = text[text.index("<svg") :]
+    return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+
+
+def inline_svg(path: Path | str) -> Markup:
+    """Read a figure of our own, to stand in a page."""
+    return Markup(bare_svg(Path(path).read_text(encoding="utf-8")))
+
+
+def ledger_rows(ledger: pd.DataFrame) -> list[dict[str, Any]]:
+    """Total the ledger per step, with the samples that lost most."""
+    rows = []
+    for step, part in ledger[ledger["step"] != READ].groupby("step", sort=False):
+        worst = records(part.nlargest(1, "share"))[0]
+        rows.append(
+            {
+                "step": step_words(str(step)),
+                "flagged": f"{int(part['flagged'].sum()):,}",
+                "median": f"{100 * part['share'].median():.2f} %",
+                "worst": f"{worst['sample_id']}: {100 * worst['share']:.2f} %",
+                "note": _common(part["note"].dropna()),
+            }
+        )
+    return rows
+
+
+def _common(notes: pd.Series) -> str:
+    """List the notes that most samples share, with their number."""
+    found = notes.value_counts()
+    listed = [f"{note} ({n})" for note, n in found.head(MOST_NOTES).items()]
+    return "; ".join(listed) + ("; ..." if len(found) > MOST_NOTES else "")
+
+
+def threshold_rows(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
+    """Summarise every border over patients: how it was found and how much it differs."""
+    rows = []
+    for (name, marker, where), part in thresholds.groupby(
+        ["threshold", "marker", "estimate_on"], sort=False
+    ):
+        sources = part["source"].value_counts()
+        rows.append(
+            {
+                "threshold": name,
+                "marker": marker,
+                "estimate_on": plain(where),
+                "median": format_number(part["value"].median()),
+                "range": f"{format_number(part['value'].min())} to "
+                f"{format_number(part['value'].max())}",
+                "depth": format_number(part["depth"].dropna().median()),
+                "sources": ", ".join(f"{source}: {count}" for source, count in sources.items()),
+            }
+        )
+    return rows
