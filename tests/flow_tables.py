@@ -17,9 +17,7 @@ ROWS = {
         [
             dict(zip(LEDGER_COLUMNS, ("S1", "read", 9, 0, 0, ""), strict=True)),
             dict(zip(LEDGER_COLUMNS, ("S1", "doublet", 9, 1, 0.11, "by SSC-A"), strict=True)),
-            dict(
-                zip(LEDGER_COLUMNS, ("S2", "read", 0, 0, 0, "excluded: is truncated"), strict=True)
-            ),
+            dict(zip(LEDGER_COLUMNS, ("S2", "read", 0, 0, 0, "excluded: cut off"), strict=True)),
         ],
     ),
     "thresholds": (

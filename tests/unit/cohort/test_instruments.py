@@ -267,7 +267,10 @@ def test_a_truncated_file(cohort):
 def test_a_broken_spillover_matrix(cohort):
     cohort.write("P1_baseline", SPILLOVER="2,PE-A,BV421-A,1,0,0")
     assert cohort.problem().severity == "warning"
-    assert "is left out: its file has a spillover matrix that cannot be parsed" in cohort.problem().message
+    assert (
+        "is left out: its file has a spillover matrix that cannot be parsed"
+        in cohort.problem().message
+    )
 
 
 def test_channels_of_the_same_name(cohort):

@@ -140,7 +140,7 @@ def test_faults_of_files_open_the_report(tables, tmp_path):
     planted(tables)
     page = Page(report(tables, tmp_path, flow=flow_tables(tmp_path)))
     for words in (
-        "sample S2 is left out: its file truncated",
+        "sample S2 is left out: its file cut off",
         "mepolizumab, b - a: doublets: more were lost",
         "CD3 with CD19",
         "Every sample",

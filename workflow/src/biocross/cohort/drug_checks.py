@@ -19,7 +19,7 @@ from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.errors import ConfigError, GatingError
 from biocross.tables import write_rows
 
-NOTE_COLUMNS = ("treatment", "population", "note")
+NOTE_COLUMNS = ("treatment", "population", "note", "general_note")
 
 
 class _Gated(NamedTuple):
@@ -68,8 +68,8 @@ def drug_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
 def write_drug_notes(config: Mapping[str, Any], cohort: Cohort, notes_out: Path | str) -> None:
     """Write what each treatment does to the markers that each population is gated by.
 
-    What may happen under any treatment, such as a steroid taper, is said of primary populations
-    only, or every row of the results would say it.
+    What may happen under any treatment, such as a steroid taper, stands in a column of its own, so
+    that not every row of the results says it.
 
     Parameters
     ----------
@@ -89,18 +89,17 @@ def _note_rows(gated: _Gated, cohort: Cohort) -> Iterable[dict[str, str]]:
     treatments = {cohort.treatment(patient) for patient in patients}
     treatments |= {cohort.contrast_treatment(p, c) for p in patients for c in cohort.contrasts}
     specific = [entry for entry in gated.drug_markers if not entry.is_general]
+    general = [entry for entry in gated.drug_markers if entry.is_general]
     for treatment in sorted(treatments):
         for population in gated.strategy.gates:
-            primary = gated.vocabulary[population].primary
-            note = drug_notes(
-                gated.drug_markers if primary else specific,
-                treatment,
-                population,
-                gate_markers(population, gated.strategy),
-                gated.vocabulary,
+            markers = gate_markers(population, gated.strategy)
+            note, general_note = (
+                drug_notes(entries, treatment, population, markers, gated.vocabulary)
+                for entries in (specific, general)
             )
-            if note:
-                yield {"treatment": treatment, "population": population, "note": note}
+            if note or general_note:
+                cells = (treatment, population, note, general_note)
+                yield dict(zip(NOTE_COLUMNS, cells, strict=True))
 
 
 def _gated(inputs: Mapping[str, Any]) -> _Gated | None:

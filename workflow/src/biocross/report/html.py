@@ -103,9 +103,9 @@ def write_report(
         "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
         "cohort": cohort_rows(read_table(pairs)),
         "plots": [draw_plot(panel, fdr) for panel in panels],
-        "sections": [
-            *(table_section(name, path, fdr) for name, path in statistics.items()),
-            *(table_section(name, flow[name], fdr) for name in FLOW_SECTIONS if name in flow),
+        "sections": [table_section(name, path, fdr) for name, path in statistics.items()],
+        "flow_sections": [
+            table_section(name, flow[name], fdr) for name in FLOW_SECTIONS if name in flow
         ],
         "untested": untested(table),
         "ledger": ledger_rows(read_table(flow["ledger"])) if flow else [],
