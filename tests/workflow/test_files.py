@@ -1,0 +1,105 @@
+"""Files as they come: one cut off, one empty, single stains beside them."""
+
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from biocross.flow.fcs import read_fcs
+from biocross.simulate.fcs_writer import write_fcs
+from biocross.tables import read_rows
+
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+
+
+@pytest.fixture
+def study(fresh_project, finished_project):
+    """A tiny study of real files: what was simulated elsewhere lies in a folder of its own."""
+    shutil.copytree(finished_project.folder / "results" / "simulated", fresh_project.folder / "fcs")
+    settings = yaml.safe_load(fresh_project.configuration_without_simulation())
+    settings["inputs"] |= {"folder": "fcs", "clinical": "fcs/clinical.tsv"}
+    settings["statistics"]["relabellings"] = 0
+    fresh_project.settings = settings
+    return fresh_project
+
+
+def run(project):
+    path = project.folder / "config" / "config.yaml"
+    path.write_text(yaml.safe_dump(project.settings))
+    return project.snakemake()
+
+
+def rows(project, *parts):
+    return read_rows(project.folder.joinpath("results", *parts))
+
+
+def test_the_cohort_goes_on_without_broken_files(study):
+    cut, empty = (study.folder / "fcs" / f"{name}.fcs" for name in ("P01_baseline", "P02_month_4"))
+    cut.write_bytes(cut.read_bytes()[:-20_000])
+    file = read_fcs(empty)
+    write_fcs(empty, file.events[:0], file.channels, file.markers, {})
+    output = run(study)
+    assert "Traceback" not in output.stdout + output.stderr
+    ledger = {
+        (row["sample_id"], row["step"]): row for row in rows(study, "flow/quality/ledger.tsv")
+    }
+    assert "excluded: " in ledger["P01_baseline", "read"]["note"]
+    assert "truncated" in ledger["P01_baseline", "read"]["note"]
+    assert "has no events" in ledger["P02_month_4", "read"]["note"]
+    assert ("P01_baseline", "doublet") not in ledger
+    counts = rows(study, "populations/counts.tsv")
+    assert {row["count"] for row in counts if row["sample_id"] == "P01_baseline"} == {""}
+    assert all(row["count"] for row in counts if row["sample_id"] == "P01_month_4")
+    changes = [
+        row
+        for row in rows(study, "statistics/paired_changes.tsv")
+        if (row["treatment"], row["population"]) == ("mepolizumab", "T_cells")
+        and row["readout"] == "percent_of_parent"
+    ]
+    assert [(row["n_pairs"], row["n_incomplete"]) for row in changes] == [("1", "2")]
+    problems = rows(study, "cohort/problems.tsv")
+    named = [row["file"] for row in problems if "is left out: its file" in row["message"]]
+    assert named == ["P01_baseline.fcs", "P02_month_4.fcs"]
+    report = (study.folder / "results" / "report.html").read_text()
+    assert "sample P01_baseline is left out: its file is truncated" in report
+
+
+def test_single_stains_give_the_matrix_of_the_simulation(study):
+    true = read_fcs(study.folder / "fcs" / "P01_baseline.fcs").spillover
+    sheet = study.folder / "config" / "samples.tsv"
+    header, *lines = sheet.read_text().splitlines()
+    lines = [f"{line}\tsample\t" for line in lines]
+    for position, channel in enumerate(true.channels):
+        write_control(study.folder / "fcs" / f"{channel}.fcs", true, position)
+        cells = (f"single_{position}", "", "", "flow", f"{channel}.fcs", "lot_1", "")
+        lines.append("\t".join([*cells, "single_stain", channel]))
+    write_control(study.folder / "fcs" / "blank.fcs", true, None)
+    lines.append("blank\t\t\tflow\tblank.fcs\tlot_1\t\tunstained\t")
+    columns = f"{header}\trole\tcontrol_for"
+    usual = ["sample_id", "patient_id", "visit", "modality", "path", "batch", "tissue"]
+    assert header.split("\t")[:7] == usual
+    sheet.write_text("\n".join([columns, *lines]) + "\n")
+    study.settings["flow"]["compensation"] = "controls"
+    run(study)
+    found = rows(study, "flow/compensation/spillover.tsv")
+    assert [row["fluorochrome"] for row in found] == list(true.channels)
+    matrix = [[float(row[name]) for name in true.channels] for row in found]
+    np.testing.assert_allclose(matrix, true.matrix, atol=0.01)
+    ledger = rows(study, "flow/quality/ledger.tsv")
+    notes = {row["note"] for row in ledger if row["step"] == "read"}
+    assert notes == {f"compensated with single-stain controls ({len(true.channels)} channels)"}
+    assert "single_0" not in {row["sample_id"] for row in rows(study, "cohort/samples.tsv")}
+
+
+def write_control(path, spillover, stained):
+    """Beads or cells with one dye, and unstained ones among them."""
+    random = np.random.default_rng(7)
+    number = 6000
+    scatter = random.normal([60_000, 50_000, 30_000], [4000, 3500, 3000], (number, 3))
+    true = random.normal(0, 40, (number, len(spillover.channels)))
+    if stained is not None:
+        true[: number // 2, stained] += random.lognormal(np.log(30_000), 0.3, number // 2)
+    events = np.column_stack([scatter, true @ spillover.matrix]).astype(np.float32)
+    names = ["FSC-A", "FSC-H", "SSC-A", *spillover.channels]
+    write_fcs(path, random.permutation(events), names, [""] * len(names), {})
