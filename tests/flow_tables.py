@@ -4,7 +4,7 @@ from biocross.cohort.instruments import CHANNEL_COLUMNS
 from biocross.flow.flagging import LEDGER_COLUMNS
 from biocross.flow.marker_sanity import SANITY_COLUMNS
 from biocross.flow.marker_shifts import SUMMARY_COLUMNS
-from biocross.flow.prepare import OFF_SCALE_COLUMNS, REPAIR_COLUMNS
+from biocross.flow.prepare import REPAIR_COLUMNS, WARNING_COLUMNS
 from biocross.report.flow_quality import FLOW_TABLES
 from biocross.statistics.quality_loss import LOSS_COLUMNS
 from biocross.tables import write_rows
@@ -51,7 +51,7 @@ ROWS = {
             }
         ],
     ),
-    "off_scale": (OFF_SCALE_COLUMNS, [{"sample_id": "S1", "marker": "CD3", "share": 0.02}]),
+    "warnings": (WARNING_COLUMNS, [{"sample_id": "S1", "marker": "CD3", "value": 0.02}]),
     "repairs": (REPAIR_COLUMNS, [{"sample_id": "S1", "file": "a.fcs", "repair": "bit_width"}]),
     "channels": (CHANNEL_COLUMNS, [{"marker": "CD3", "kind": "lineage", "names": "PE-A"}]),
 }

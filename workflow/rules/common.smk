@@ -32,7 +32,7 @@ GATING_SHEETS = [
     if INPUTS[name]
 ]
 # Tables of `prepare_flow_sample` and of `gate_patient`, which `summarise_flow` gathers.
-QUALITY_TABLES = ("ledger", "repairs", "off_scale", "sanity")
+QUALITY_TABLES = ("ledger", "repairs", "warnings", "sanity")
 GATING_TABLES = ("counts", "expression", "thresholds", "modes")
 
 

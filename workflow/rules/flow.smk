@@ -1,6 +1,6 @@
 # REQUIRED INPUTS: the FCS files of samples.tsv, panel.tsv, populations.yaml, gating.yaml.
 # OUTPUTS: results/flow/transforms.tsv and .xml, results/flow/events/{sample}.arrow,
-#          results/flow/quality/{ledger,repairs,off_scale,sanity}.tsv,
+#          results/flow/quality/{ledger,repairs,warnings,sanity}.tsv,
 #          results/flow/gating/{thresholds,modes}.tsv,
 #          results/flow/counts.tsv, results/flow/expression.tsv.
 
@@ -147,9 +147,9 @@ rule summarise_flow:
             caption="../report/repairs.rst",
             category="Flow cytometry",
         ),
-        off_scale=report(
-            OUT / "flow" / "quality" / "off_scale.tsv",
-            caption="../report/off_scale.rst",
+        warnings=report(
+            OUT / "flow" / "quality" / "warnings.tsv",
+            caption="../report/warnings.rst",
             category="Flow cytometry",
         ),
         sanity=report(

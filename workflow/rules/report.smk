@@ -87,7 +87,7 @@ rule write_report:
             ledger=rules.summarise_flow.output.ledger,
             thresholds=rules.summarise_flow.output.thresholds,
             repairs=rules.summarise_flow.output.repairs,
-            off_scale=rules.summarise_flow.output.off_scale,
+            warnings=rules.summarise_flow.output.warnings,
             sanity=rules.summarise_flow.output.sanity,
             loss_changes=rules.find_quality_losses.output.losses,
             marker_shift_summary=rules.measure_marker_shifts.output.summary,

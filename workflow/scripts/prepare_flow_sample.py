@@ -20,6 +20,6 @@ with logged(snakemake):
         events_out=snakemake.output.events,
         ledger_out=snakemake.output.ledger,
         repairs_out=snakemake.output.repairs,
-        off_scale_out=snakemake.output.off_scale,
+        warnings_out=snakemake.output.warnings,
         sanity_out=snakemake.output.sanity,
     )

@@ -3,7 +3,7 @@ import yaml
 
 from biocross.cohort.propose import clean_id, guess_names, order_levels
 from biocross.cohort.propose_panel import guess_cytometry, propose_gating, propose_panel
-from biocross.cohort.start import VOCABULARY
+from biocross.cohort.start import COPIED
 from biocross.cohort.strategy import load_strategy
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.flow.headers import FcsHeader
@@ -230,7 +230,7 @@ def test_the_gates_load_with_any_panel(left_out, tmp_path):
     path = tmp_path / "gating.yaml"
     path.write_text(yaml.safe_dump(gating))
     markers = {row["marker"] for row in panel.rows if row["kind"] != "unused"}
-    strategy = load_strategy(path, load_vocabulary(VOCABULARY), markers)
+    strategy = load_strategy(path, load_vocabulary(COPIED[0]), markers)
     if left_out is None:
         assert strategy.gates["live_singlets"].signs == (("viability", False),)
         assert strategy.gates["T_cells"].signs == (("CD3", True), ("CD19", False))

@@ -5,8 +5,8 @@ from biocross.errors import FcsError
 from biocross.flow.events import read_events
 from biocross.flow.prepare import prepare_flow_sample
 from biocross.flow.signals import Compensation
-from biocross.flow.transform_choice import estimate_transforms, load_transforms
 from biocross.flow.spillover import Spillover
+from biocross.flow.transform_choice import estimate_transforms, load_transforms
 from biocross.flow.transforms import (
     Transform,
     apply_transform,
@@ -58,7 +58,7 @@ def lab(tmp_path, write_fcs):
         events = tmp_path / "S1.arrow"
         ledger = tmp_path / "S1.ledger.tsv"
         repairs = tmp_path / "S1.repairs.tsv"
-        off_scale = tmp_path / "S1.off_scale.tsv"
+        warnings = tmp_path / "S1.warnings.tsv"
         sanity = tmp_path / "S1.sanity.tsv"
         compensation = Compensation()
 
@@ -94,7 +94,7 @@ def lab(tmp_path, write_fcs):
                 self.events,
                 self.ledger,
                 self.repairs,
-                self.off_scale,
+                self.warnings,
                 self.sanity,
             )
             return read_events(self.events), read_rows(self.ledger)
@@ -282,9 +282,25 @@ def test_values_at_the_top_of_the_scale_are_kept_and_named(lab, random):
     path = lab.fcs("a.fcs", seen)
     lab.estimate(path)
     events, _ = lab.prepare(path)
-    (row,) = read_rows(lab.off_scale)
-    assert (row["marker"], row["channel"], float(row["share"])) == ("CD3", "PE-A", 0.015)
+    (row,) = read_rows(lab.warnings)
+    assert (row["check"], row["marker"], float(row["value"])) == ("off_scale", "CD3", 0.015)
+    assert "the top of the scale of PE-A; kept" in row["message"]
     assert set(events.quality[:30]) <= {0, 3}
+
+
+def test_a_second_compensation_is_suspected(lab, random):
+    seen, true = cells(random, 5000)
+    single = np.where(true > 5000, 1, 0).sum(axis=1) == 1
+    done = seen[single]
+    done[:, 4:] = true[single]
+    path = lab.fcs("a.fcs", done)
+    lab.estimate(path)
+    lab.prepare(path)
+    (row,) = read_rows(lab.warnings)
+    assert row["check"] == "compensation"
+    assert "were the values compensated before" in row["message"]
+    lab.prepare(lab.fcs("b.fcs", seen))
+    assert read_rows(lab.warnings) == []
 
 
 def test_another_matrix_and_no_matrix(lab, random):

@@ -19,7 +19,7 @@ def methods(samples="samples.tsv", counts=None, **sections):
 
 def test_files_are_described():
     text = methods()
-    assert "FlowIO 1.3.0 in biocross 0.1.0" in text
+    assert "read by biocross 0.1.0" in text
     assert "gated by a fixed hierarchy" in text
     assert "state marker" in text
     assert "counted elsewhere" not in text
@@ -41,10 +41,14 @@ def test_a_table_beside_files_is_described_too():
 @pytest.mark.parametrize(
     ("flow", "expected", "absent"),
     [
-        ({"cytometry": "conventional"}, ("spillover matrix", "logicle", "FSC-A"), ()),
-        ({"cytometry": "mass"}, ("arcsinh(x / 5)", "No compensation"), ("FSC-A", "logicle")),
+        ({"cytometry": "conventional"}, ("spillover matrix", "logicle", "doublets"), ()),
+        ({"cytometry": "mass"}, ("arcsinh(x / 5)", "No compensation"), ("doublets", "logicle")),
         ({"cytometry": "spectral", "transform": "arcsinh"}, ("arcsinh(x / 2000)",), ("logicle",)),
         ({"transform": "arcsinh", "cofactor": 400}, ("arcsinh(x / 400)",), ("logicle",)),
+        ({"transform": "biex"}, ("FlowJo's biexponential",), ("logicle",)),
+        ({"compensation": "controls"}, ("single-stain controls",), ("stored in each file",)),
+        ({"compensation": "none"}, ("No compensation",), ("matrix",)),
+        ({"skip_quality": ["dead"]}, ("doublets", "PeacoQC"), ("dead cells",)),
     ],
 )
 def test_cytometry(flow, expected, absent):

@@ -13,6 +13,7 @@ from biocross.cohort.sheets import did_you_mean
 from biocross.errors import FcsError
 from biocross.flow.header_values import dye_of, iso_date
 from biocross.flow.headers import FcsHeader, read_header
+from biocross.flow.spillover import unread_compensation
 from biocross.tables import write_rows
 
 FILE_COLUMNS = (
@@ -180,6 +181,8 @@ def _file_problems(file: _File) -> list[HeaderProblem]:
     if header.has_broken_spillover:
         message = "has a spillover matrix that cannot be parsed; export the file again"
         problems.append(file.exclusion(message))
+    if not header.spillover_channels and (words := unread_compensation(header.keywords)):
+        problems.append(file.problem("warning", words))
     if header.several_data_sets:
         problems.append(file.problem("warning", "holds several data sets; the first one is read"))
     problems += [

@@ -24,7 +24,9 @@ from biocross.errors import ConfigError
 from biocross.flow.headers import FcsHeader
 from biocross.tables import write_rows
 
-VOCABULARY = Path(__file__).parents[4] / "config" / "populations.yaml"
+_SHIPPED = Path(__file__).parents[4] / "config"
+# What every study starts with as it is.
+COPIED = (_SHIPPED / "populations.yaml", _SHIPPED / "drug_markers.tsv")
 SAMPLE_COLUMNS = ("sample_id", "patient_id", "visit", "modality", "path", "batch", "tissue")
 _TREATMENT = re.compile(
     r"mepolizumab|reslizumab|benralizumab|omalizumab|dupilumab|tezepelumab|placebo", re.I
@@ -234,6 +236,7 @@ def _config(
             "folder": str(fcs),
             **{name: str(out / f"{name}.tsv") for name in ("samples", "patients", "panel")},
             **{name: str(out / f"{name}.yaml") for name in ("populations", "gating")},
+            "drug_markers": str(out / "drug_markers.tsv"),
         },
         "design": {"contrast": column, "levels": list(levels)},
         "flow": {"cytometry": cytometry},
@@ -273,7 +276,7 @@ _COMMENTS = {
 
 def _write(proposal: Proposal, out: Path, force: bool) -> None:
     """Write all files, or none: they are made in a folder beside, and moved when all are there."""
-    names = [*proposal.sheets, *proposal.documents, VOCABULARY.name]
+    names = [*proposal.sheets, *proposal.documents, *(path.name for path in COPIED)]
     existing = [str(out / name) for name in names if (out / name).exists()]
     if existing and not force:
         raise ConfigError(
@@ -288,7 +291,8 @@ def _write(proposal: Proposal, out: Path, force: bool) -> None:
         for name, content in proposal.documents.items():
             text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
             (part / name).write_text(_COMMENTS[name] + text, encoding="utf-8")
-        shutil.copyfile(VOCABULARY, part / VOCABULARY.name)
+        for path in COPIED:
+            shutil.copyfile(path, part / path.name)
         out.mkdir(parents=True, exist_ok=True)
         for name in names:
             (part / name).replace(out / name)

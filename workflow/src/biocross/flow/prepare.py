@@ -20,7 +20,7 @@ from biocross.flow.transforms import Transform, apply_transform
 from biocross.tables import write_rows
 
 REPAIR_COLUMNS = ("sample_id", "file", "repair", "note")
-OFF_SCALE_COLUMNS = ("sample_id", "marker", "channel", "share", "note")
+WARNING_COLUMNS = ("sample_id", "check", "marker", "value", "message")
 MUCH_OFF_SCALE = 0.01
 
 
@@ -35,7 +35,7 @@ def prepare_flow_sample(
     events_out: Path | str,
     ledger_out: Path | str,
     repairs_out: Path | str,
-    off_scale_out: Path | str,
+    warnings_out: Path | str,
     sanity_out: Path | str,
 ) -> None:
     """Read, compensate, transform and flag the events of one sample.
@@ -65,8 +65,9 @@ def prepare_flow_sample(
         How many events each step flagged.
     repairs_out
         What had to be repaired to read the file.
-    off_scale_out
-        Channels of which more than 1 % of the events lie at the top of the scale.
+    warnings_out
+        What casts doubt on the compensation, and channels of which more than 1 % of the events lie
+        at the top of the scale.
     sanity_out
         Whether the markers occur together as they do in blood.
     """
@@ -74,7 +75,7 @@ def prepare_flow_sample(
     chosen = load_transforms(transforms)
     sample_id = meta["sample_id"]
     repairs: list[dict[str, str]] = []
-    off_scale: list[dict[str, object]] = []
+    warnings: list[dict[str, object]] = []
     sanity: list[dict[str, object]] = []
     try:
         signals = read_signals(fcs, channels, cytometry, compensation)
@@ -93,10 +94,10 @@ def prepare_flow_sample(
             values.setdefault(TIME, signals.time)
         prepared = Events(values, quality, {**meta, **_described(signals, cytometry)})
         repairs = _repair_rows(sample_id, fcs, signals.repairs)
-        off_scale = _off_scale_rows(sample_id, signals, channels)
+        warnings = _warning_rows(sample_id, signals, channels)
         sanity = sanity_rows(prepared, channels)
     write_rows(repairs_out, REPAIR_COLUMNS, repairs)
-    write_rows(off_scale_out, OFF_SCALE_COLUMNS, off_scale)
+    write_rows(warnings_out, WARNING_COLUMNS, warnings)
     write_rows(sanity_out, SANITY_COLUMNS, sanity)
     write_rows(ledger_out, LEDGER_COLUMNS, ledger)
     write_events(events_out, *prepared)
@@ -137,19 +138,21 @@ def _transformed(
     return values
 
 
-def _off_scale_rows(
+def _warning_rows(
     sample_id: str, signals: Signals, channels: Sequence[Channel]
 ) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+    """Say what is doubtful about the compensation, and which channels end too low."""
+    found: list[tuple[object, ...]] = [
+        (sample_id, "compensation", "", None, words) for words in signals.cautions
+    ]
     for channel in channels:
         if not (channel.is_signal or channel.marker.startswith("SSC")):
             continue
         share = off_scale_share(signals.raw[channel.marker], signals.tops[channel.marker])
         if share > MUCH_OFF_SCALE:
-            note = f"{share:.1%} of the events are at the top of the scale; kept"
-            cells = (sample_id, channel.marker, channel.channel, share, note)
-            rows.append(dict(zip(OFF_SCALE_COLUMNS, cells, strict=True)))
-    return rows
+            words = f"{share:.1%} of the events are at the top of the scale of {channel.channel}"
+            found.append((sample_id, "off_scale", channel.marker, share, f"{words}; kept"))
+    return [dict(zip(WARNING_COLUMNS, cells, strict=True)) for cells in found]
 
 
 def _repair_rows(

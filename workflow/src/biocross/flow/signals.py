@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 from biocross.cohort.panel import Channel
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import FcsError
-from biocross.flow.compensation import choose_spillover, compensate
+from biocross.flow.compensation import (
+    DOUBLE_SHARE,
+    choose_spillover,
+    compensate,
+    share_below_spill,
+)
 from biocross.flow.fcs import FcsFile, Repair, read_fcs
-from biocross.flow.spillover import Spillover
+from biocross.flow.spillover import Spillover, spillover_problems
 
 Column = NDArray[np.float32]
 TIME = "Time"
+EVENTS_FOR_CHECK = 50_000
 
 
 class Compensation(NamedTuple):
@@ -52,6 +58,8 @@ class Signals(NamedTuple):
         What had to be repaired to read the file.
     compensation
         What was compensated with what, in words.
+    cautions
+        What casts doubt on the compensation.
     """
 
     raw: dict[str, Column]
@@ -61,6 +69,7 @@ class Signals(NamedTuple):
     time_step: float
     repairs: tuple[Repair, ...]
     compensation: str
+    cautions: tuple[str, ...] = ()
 
     @property
     def n_events(self) -> int:
@@ -106,8 +115,9 @@ def read_signals(
         choice = choose_spillover(
             compensation.mode, file.spillover, compensation.matrix, file.channels, cytometry
         )
-        compensated = file.events
+        compensated, cautions = file.events, []
         if choice.spillover is not None:
+            cautions = _cautions(file, choice.spillover)
             compensated = compensate(file.events, file.channels, choice.spillover)
     except FcsError as error:
         raise FcsError(f"{path}: {error}") from None
@@ -120,7 +130,21 @@ def read_signals(
         time_step=file.time_step,
         repairs=file.repairs,
         compensation=choice.note,
+        cautions=tuple(cautions),
     )
+
+
+def _cautions(file: FcsFile, spillover: Spillover) -> list[str]:
+    """Say what is odd about a matrix, and whether its spill is in the values at all."""
+    found = [words for severity, words in spillover_problems(spillover) if severity == "warning"]
+    some = file.events[:: max(1, len(file.events) // EVENTS_FOR_CHECK)]
+    share = share_below_spill(some, file.channels, spillover)
+    if share > DOUBLE_SHARE:
+        found.append(
+            f"the spill that the matrix takes away is missing in {share:.0%} of the bright events: "
+            "were the values compensated before, or is the matrix another file's?"
+        )
+    return found
 
 
 def _find_channel(path: Path | str, file: FcsFile, channel: Channel) -> int:

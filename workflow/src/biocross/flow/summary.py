@@ -7,7 +7,7 @@ from biocross.flow.flagging import LEDGER_COLUMNS
 from biocross.flow.gating import COUNT_COLUMNS, EXPRESSION_COLUMNS, THRESHOLD_COLUMNS
 from biocross.flow.marker_modes import MODE_COLUMNS
 from biocross.flow.marker_sanity import SANITY_COLUMNS
-from biocross.flow.prepare import OFF_SCALE_COLUMNS, REPAIR_COLUMNS
+from biocross.flow.prepare import REPAIR_COLUMNS, WARNING_COLUMNS
 from biocross.tables import read_rows, write_rows
 
 COLUMNS = {
@@ -17,7 +17,7 @@ COLUMNS = {
     "modes": MODE_COLUMNS,
     "ledger": LEDGER_COLUMNS,
     "repairs": REPAIR_COLUMNS,
-    "off_scale": OFF_SCALE_COLUMNS,
+    "warnings": WARNING_COLUMNS,
     "sanity": SANITY_COLUMNS,
 }
 

@@ -158,7 +158,7 @@ def _row(
     }
     if kind == "arcsinh":
         row["cofactor"] = channel.cofactor or cofactor or DEFAULT_COFACTOR[cytometry]
-    if kind == "logicle" and (why := why_not_logicle(seen.top)):
+    if kind in ("logicle", "biex") and (why := why_not_logicle(seen.top)):
         return {**row, "transform": "linear", "note": why}
     if kind == "logicle":
         row["decades"] = logicle_decades(seen.top)

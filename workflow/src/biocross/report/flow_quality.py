@@ -20,7 +20,7 @@ FLOW_SECTIONS = (
     "loss_changes",
     "marker_shift_summary",
     "sanity",
-    "off_scale",
+    "warnings",
     "repairs",
     "channels",
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from biocross.cohort.design import parse_contrast
+from biocross.flow.flagging import flag_steps
 from biocross.flow.transforms import DEFAULT_COFACTOR, default_transform
 
 REFERENCES = (
@@ -19,6 +20,24 @@ REFERENCES = (
     "hypothesis testing in fixed effects models. J Bus Econ Stat 2018;36:672.",
     "Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995;57:289.",
 )
+
+
+# Quality steps as a paper would word them.
+_STEPS = {
+    "nonfinite": "events with a missing value",
+    "margin": "events without forward scatter",
+    "doublet": "doublets, whose area of forward scatter is too large for its height within their "
+    "stratum of side scatter and height (median + 4 robust standard deviations)",
+    "dead": "dead cells, above the valley of the viability dye, drawn per stratum of side scatter",
+    "flow_rate": "stretches whose flow rate differs from its running median by more than 6 "
+    "standard deviations and the factor 1.5",
+    "time": "stretches in which a signal leaves its place (isolation tree, and 6 robust standard "
+    "deviations, after PeacoQC)",
+    "bead": "calibration beads",
+    "event_length": "events of unusual length",
+    "gaussian": "events of unusual pulse shape",
+    "dna": "events outside of the ellipse of single cells in the two DNA channels",
+}
 
 
 def methods_paragraphs(config: Mapping[str, Any], versions: Mapping[str, str]) -> list[str]:
@@ -69,31 +88,37 @@ def contrasts_of(design: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _cytometry(flow: Mapping[str, Any], versions: Mapping[str, str]) -> str:
     kind = flow["cytometry"]
-    compensated = {
-        "conventional": "Events were compensated with the spillover matrix stored in each file.",
-        "spectral": "Unmixed events were used as stored; no compensation was applied.",
-        "mass": "No compensation was applied.",
-    }[kind]
     transform = flow["transform"] or default_transform(kind)
     cofactor = flow["cofactor"] or DEFAULT_COFACTOR[kind]
     scale = {
         "arcsinh": f"arcsinh(x / {cofactor:g})",
         "logicle": "logicle, with one set of parameters per channel for the whole cohort, the "
         "linear width taken from the 5th percentile of the negative values",
+        "biex": "FlowJo's biexponential, with one set of parameters per channel",
     }[transform]
-    scatter = (
-        ""
-        if kind == "mass"
-        else (
-            " Events without forward scatter were set aside, and so were doublets: events whose "
-            "FSC-A to FSC-H ratio exceeded the median of their side-scatter stratum by more than "
-            "four robust standard deviations."
-        )
-    )
     return (
-        f"FCS files were read with FlowIO {versions['flowio']} in biocross {versions['biocross']}. "
-        f"{compensated} Signal channels were transformed by {scale}.{scatter}"
+        f"FCS files were read by biocross {versions['biocross']}. {_compensated(flow)} "
+        f"Signal channels were transformed by {scale}. {_set_aside(flow)}"
     )
+
+
+def _compensated(flow: Mapping[str, Any]) -> str:
+    asked, kind = flow["compensation"], flow["cytometry"]
+    if asked == "controls":
+        return "Events were compensated with a matrix computed from single-stain controls."
+    if asked not in ("file", "none"):
+        return "Events were compensated with one matrix for all files."
+    if asked == "none" or kind == "mass":
+        return "No compensation was applied."
+    if kind == "spectral":
+        return "Unmixed events were used as stored; no compensation was applied."
+    return "Events were compensated with the spillover matrix stored in each file."
+
+
+def _set_aside(flow: Mapping[str, Any]) -> str:
+    done = [step for step in flag_steps(flow["cytometry"]) if step not in flow["skip_quality"]]
+    words = [_STEPS[step] for step in done]
+    return f"Set aside, in this order and where the channels allow, were {'; '.join(words)}."
 
 
 def _imported() -> str:

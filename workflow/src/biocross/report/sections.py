@@ -226,15 +226,15 @@ DESCRIPTIONS: dict[str, Description] = {
         "Every rule that could be judged was kept.",
         lambda row: row["status"] == "broken",
     ),
-    "off_scale": Description(
-        "Channels at the top of their scale",
-        "Samples in which more than 1 % of the events are brighter than the channel can say. They "
-        "are kept; medians of such channels are too low.",
+    "warnings": Description(
+        "Doubtful values",
+        "Compensation that looks odd, or was perhaps done before; channels of which more than 1 % "
+        "of the events are at the top of the scale (kept, but their medians are too low).",
         (
-            *(verbatim("Sample", "sample_id"), verbatim("Marker", "marker")),
-            *(verbatim("Channel", "channel"), number("Share", "share")),
+            *(verbatim("Sample", "sample_id"), words("Check", "check")),
+            *(verbatim("Marker", "marker"), verbatim("What", "message")),
         ),
-        "No channel has more than 1 % of its events at the top.",
+        "Nothing odd was seen.",
     ),
     "repairs": Description(
         "Repairs to files",
