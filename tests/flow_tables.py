@@ -21,9 +21,9 @@ ROWS = {
         ],
     ),
     "thresholds": (
-        ("patient_id", "threshold", "marker", "estimate_on", "source", "value", "depth"),
+        ("patient_id", "threshold", "marker", "population", "source", "value", "depth"),
         [
-            {"threshold": "CD3_pos", "marker": "CD3", "estimate_on": "all_cells", **found}
+            {"threshold": "CD3_pos", "marker": "CD3", "population": "all_cells", **found}
             for found in (
                 {"patient_id": "P1", "source": "valley", "value": 0.4, "depth": 0.5},
                 {"patient_id": "P2", "source": "valley", "value": 0.5, "depth": 0.7},

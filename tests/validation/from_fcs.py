@@ -23,9 +23,12 @@ from validation.scenarios import Tally
 from biocross.cohort.checks import load_cohort
 from biocross.cohort.config import complete_config
 from biocross.cohort.overview import check_cohort
-from biocross.flow.gating import gate_patient
-from biocross.flow.prepare import estimate_transforms, prepare_flow_sample
+from biocross.flow.gating import estimate_thresholds, gate_patient
+from biocross.flow.prepare import prepare_flow_sample
+from biocross.flow.settled_thresholds import settle_thresholds
+from biocross.flow.signals import Compensation
 from biocross.flow.summary import summarise_flow
+from biocross.flow.transform_choice import estimate_transforms
 from biocross.populations import gather_populations
 from biocross.simulate.cohort import simulate_cohort
 from biocross.simulate.sheets import write_sheets
@@ -70,27 +73,45 @@ def analyse_study(folder: Path, seed: int, planted: bool) -> tuple[Path, Path]:
     out = {name: folder / f"{name}.out" for name in ("samples", "pairs", "transforms", "changes")}
     check_cohort(config, out["samples"], out["pairs"])
     paths = {sample.sample_id: folder / sample.path for sample in cohort.samples}
-    estimate_transforms(list(paths.values()), panel, "conventional", None, None, out["transforms"])
+    transforms, compensation = out["transforms"], Compensation()
+    estimate_transforms(
+        *(list(paths.values()), panel, "conventional", None, None),
+        *([compensation] * len(paths), transforms, folder / "transforms.xml"),
+    )
     for sample in cohort.samples:
         name = sample.sample_id
+        tables = (folder / f"{name}.{kind}" for kind in ("ledger", "repairs", "warnings", "sanity"))
         prepare_flow_sample(
-            *(paths[name], panel, out["transforms"], "conventional", sample._asdict()),
-            *(folder / f"{name}.arrow", folder / f"{name}.ledger"),
+            *(paths[name], panel, transforms, "conventional", compensation, ()),
+            *(sample._asdict(), folder / f"{name}.arrow", *tables),
         )
         paths[name].unlink()
-    kinds = ("counts", "expression", "thresholds")
-    for patient, samples in cohort.by_patient("flow").items():
+    gates = (shared["gating"], shared["populations"], panel, transforms)
+    events = {
+        patient: [folder / f"{sample.sample_id}.arrow" for sample in samples]
+        for patient, samples in cohort.by_patient("flow").items()
+    }
+    estimates = {patient: folder / f"{patient}.estimates" for patient in events}
+    for patient, paths_of_patient in events.items():
+        estimate_thresholds(paths_of_patient, *gates, estimates[patient])
+    thresholds = folder / "thresholds.all"
+    settle_thresholds(list(estimates.values()), *gates, thresholds)
+    kinds = ("counts", "expression", "modes", "shifts", "unknown")
+    parts = {kind: [folder / f"{patient}.{kind}" for patient in events] for kind in kinds}
+    for patient, paths_of_patient in events.items():
         gate_patient(
-            [folder / f"{sample.sample_id}.arrow" for sample in samples],
-            *(shared["gating"], shared["populations"], panel),
-            *(folder / f"{patient}.{kind}" for kind in ("thresholds", "counts", "expression")),
+            *(paths_of_patient, gates[0], thresholds, *gates[1:]),
+            *(folder / f"{patient}.{kind}" for kind in kinds),
         )
-    parts = [[folder / f"{patient}.{kind}" for patient in cohort.patients] for kind in kinds]
-    ledgers = [folder / f"{name}.ledger" for name in paths]
-    gathered = [folder / f"{kind}.all" for kind in (*kinds, "ledger")]
-    summarise_flow(*parts, ledgers, *gathered)
+    gathered = {kind: folder / f"{kind}.all" for kind in ("counts", "expression")}
+    summarise_flow(parts, gathered)
     gather_populations(
-        *(out["samples"], shared["populations"], {"gate": gathered[0]}, gathered[1]),
+        *(
+            out["samples"],
+            shared["populations"],
+            {"gate": gathered["counts"]},
+            gathered["expression"],
+        ),
         *(folder / "counts.long", folder / "expression.long"),
     )
     find_paired_changes(

@@ -1,5 +1,6 @@
 # REQUIRED: config (see config/README.md) and the sheets that it names.
-# GIVES: COHORT, PROBLEMS (warnings; errors stop here), FLOW_SAMPLES, FLOW_PATIENTS, OUT and the
+# GIVES: COHORT, PROBLEMS (warnings; errors stop here), FLOW_SAMPLES, FLOW_PATIENTS, FLOW_FILES
+#        (samples and the FMO controls that are gated beside them), OUT and the
 #        helpers that the other rules use.
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from biocross.cohort.checks import inspect_cohort, refuse_errors
 from biocross.cohort.config import complete_config
+from biocross.cohort.design import META_NAMES
 from biocross.errors import BiocrossError
 from biocross.workflow import code_digest
 
@@ -21,6 +23,10 @@ OUT = Path(config["results"])
 INPUTS = config["inputs"]
 FLOW_SAMPLES = {sample.sample_id: sample for sample in COHORT.of_modality("flow")}
 FLOW_PATIENTS = COHORT.by_patient("flow")
+FMO_CONTROLS = {
+    control.sample_id: control for control in COHORT.controls if control.role == "fmo"
+}
+FLOW_FILES = {**FLOW_SAMPLES, **FMO_CONTROLS}
 SHEETS = [
     INPUTS[name]
     for name in ("samples", "patients", "clinical", "counts")
@@ -33,7 +39,7 @@ GATING_SHEETS = [
 ]
 # Tables of `prepare_flow_sample` and of `gate_patient`, which `summarise_flow` gathers.
 QUALITY_TABLES = ("ledger", "repairs", "warnings", "sanity")
-GATING_TABLES = ("counts", "expression", "thresholds", "modes")
+GATING_TABLES = ("counts", "expression", "modes", "shifts", "unknown")
 
 
 wildcard_constraints:
@@ -61,6 +67,16 @@ def events_of_patient(wildcards):
     return [
         OUT / "flow" / "events" / f"{sample.sample_id}.arrow"
         for sample in FLOW_PATIENTS[wildcards.patient]
+    ]
+
+
+def fmo_events_of_patient(wildcards):
+    """Return the prepared events of the FMO controls of a patient's batches."""
+    batches = {sample.batch for sample in FLOW_PATIENTS[wildcards.patient]}
+    return [
+        OUT / "flow" / "events" / f"{control.sample_id}.arrow"
+        for control in FMO_CONTROLS.values()
+        if control.batch in batches
     ]
 
 

@@ -67,7 +67,7 @@ rule estimate_transforms:
 
 rule prepare_flow_sample:
     input:
-        fcs=lambda wildcards: fcs_path(FLOW_SAMPLES[wildcards.sample]),
+        fcs=lambda wildcards: fcs_path(FLOW_FILES[wildcards.sample]),
         panel=INPUTS["panel"] or [],
         transforms=rules.estimate_transforms.output.transforms,
         matrix=compensation_matrix(),
@@ -89,21 +89,79 @@ rule prepare_flow_sample:
         cytometry=config["flow"]["cytometry"],
         compensation=config["flow"]["compensation"],
         skip_quality=config["flow"]["skip_quality"],
-        patient_id=lambda wildcards: FLOW_SAMPLES[wildcards.sample].patient_id,
-        tissue=lambda wildcards: FLOW_SAMPLES[wildcards.sample].tissue,
-        batch=lambda wildcards: FLOW_SAMPLES[wildcards.sample].batch,
+        meta=lambda wildcards: [
+            getattr(FLOW_FILES[wildcards.sample], name) for name in META_NAMES
+        ],
+        batch=lambda wildcards: FLOW_FILES[wildcards.sample].batch,
     message:
         "Reading, compensating and transforming {wildcards.sample}"
     script:
         "../scripts/prepare_flow_sample.py"
 
 
+GATES = {
+    "strategy": INPUTS["gating"] or [],
+    "populations": INPUTS["populations"],
+    "panel": INPUTS["panel"] or [],
+    "transforms": rules.estimate_transforms.output.transforms,
+}
+
+
+rule estimate_thresholds:
+    input:
+        **GATES,
+        events=lambda wildcards: [
+            *events_of_patient(wildcards),
+            *fmo_events_of_patient(wildcards),
+        ],
+    output:
+        estimates=OUT / "flow" / "gating" / "patients" / "{patient}.estimates.tsv",
+    log:
+        log_path("estimate_thresholds", "{patient}"),
+    benchmark:
+        benchmark_path("estimate_thresholds", "{patient}")
+    resources:
+        mem_mb=lambda wildcards, input, attempt: 500 * attempt + 4 * int(input.size_mb),
+        runtime=20,
+    params:
+        code=code_digest("biocross.flow.gating"),
+        by_stimulation=config["design"]["contrast"] != "stimulation",
+    message:
+        "Estimating the borders of {wildcards.patient} on all visits together"
+    script:
+        "../scripts/estimate_thresholds.py"
+
+
+rule settle_thresholds:
+    input:
+        **GATES,
+        estimates=per_patient("estimates"),
+    output:
+        thresholds=report(
+            OUT / "flow" / "gating" / "thresholds.tsv",
+            caption="../report/thresholds.rst",
+            category="Flow cytometry",
+        ),
+    log:
+        log_path("settle_thresholds"),
+    benchmark:
+        benchmark_path("settle_thresholds")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.flow.settled_thresholds"),
+    message:
+        "Comparing the borders of all patients"
+    script:
+        "../scripts/settle_thresholds.py"
+
+
 rule gate_patient:
     input:
+        **GATES,
         events=events_of_patient,
-        strategy=INPUTS["gating"] or [],
-        populations=INPUTS["populations"],
-        panel=INPUTS["panel"] or [],
+        thresholds=rules.settle_thresholds.output.thresholds,
     output:
         **{
             name: OUT / "flow" / "gating" / "patients" / f"{{patient}}.{name}.tsv"
@@ -119,7 +177,7 @@ rule gate_patient:
     params:
         code=code_digest("biocross.flow.gating"),
     message:
-        "Gating all visits of {wildcards.patient} together"
+        "Gating all visits of {wildcards.patient}"
     script:
         "../scripts/gate_patient.py"
 
@@ -132,11 +190,8 @@ rule summarise_flow:
         counts=OUT / "flow" / "counts.tsv",
         expression=OUT / "flow" / "expression.tsv",
         modes=OUT / "flow" / "gating" / "modes.tsv",
-        thresholds=report(
-            OUT / "flow" / "gating" / "thresholds.tsv",
-            caption="../report/thresholds.rst",
-            category="Flow cytometry",
-        ),
+        shifts=OUT / "flow" / "gating" / "shifts.tsv",
+        unknown=OUT / "flow" / "gating" / "unknown.tsv",
         ledger=report(
             OUT / "flow" / "quality" / "ledger.tsv",
             caption="../report/ledger.rst",

@@ -85,7 +85,7 @@ rule write_report:
     input:
         **with_files(
             ledger=rules.summarise_flow.output.ledger,
-            thresholds=rules.summarise_flow.output.thresholds,
+            thresholds=rules.settle_thresholds.output.thresholds,
             repairs=rules.summarise_flow.output.repairs,
             warnings=rules.summarise_flow.output.warnings,
             sanity=rules.summarise_flow.output.sanity,

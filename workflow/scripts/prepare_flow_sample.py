@@ -1,3 +1,4 @@
+from biocross.cohort.design import META_NAMES
 from biocross.flow.control_spillover import compensation_of
 from biocross.flow.prepare import prepare_flow_sample
 from biocross.workflow import logged
@@ -12,11 +13,7 @@ with logged(snakemake):
             snakemake.params.compensation, snakemake.input.get("matrix"), snakemake.params.batch
         ),
         skip_quality=snakemake.params.skip_quality,
-        meta={
-            "sample_id": snakemake.wildcards.sample,
-            "patient_id": snakemake.params.patient_id,
-            "tissue": snakemake.params.tissue,
-        },
+        meta=dict(zip(META_NAMES, snakemake.params.meta, strict=True)),
         events_out=snakemake.output.events,
         ledger_out=snakemake.output.ledger,
         repairs_out=snakemake.output.repairs,

@@ -25,6 +25,7 @@ from biocross.cohort.panel import Channel, read_panel
 from biocross.cohort.sheets import (
     Problem,
     SheetRow,
+    caution,
     counted,
     did_you_mean,
     read_sheet,
@@ -215,9 +216,13 @@ def _read_gates(
         return (), []
     markers = {channel.marker for channel in channels}
     try:
-        return load_strategy(Path(inputs["gating"]), vocabulary, markers).gates, []
+        strategy = load_strategy(Path(inputs["gating"]), vocabulary, markers)
     except (ConfigError, GatingError) as error:
         return (), _problems_of(inputs["gating"], error)
+    if not strategy.skipped:
+        return strategy.gates, []
+    listed = "; ".join(f"{name} ({reason})" for name, reason in strategy.skipped.items())
+    return strategy.gates, [caution(inputs["gating"], f"not gated with this panel: {listed}")]
 
 
 def _covariate_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Problem]:

@@ -7,6 +7,17 @@ from typing import Any, NamedTuple
 
 from biocross.errors import ConfigError
 
+# What the prepared events carry of a sample's row in the sheet.
+META_NAMES = (
+    *("sample_id", "patient_id", "visit", "batch", "tissue", "stimulation", "role", "control_for"),
+)
+# A sample is unstimulated where its stimulation is empty or one of these words, whatever their
+# case, blanks and hyphens. `biocross init` puts the same words first.
+UNSTIMULATED = (
+    *("none", "unstimulated", "medium", "dmso", "vehicle", "mock", "untreated", "resting", "basal"),
+    *("unstim", "nostim", "us", "nil", "media", "control", "ctrl", "reference", "ref"),
+)
+
 
 class Sample(NamedTuple):
     """One row of ``samples.tsv``; a control has no patient."""
@@ -21,6 +32,18 @@ class Sample(NamedTuple):
     stimulation: str = ""
     role: str = "sample"
     control_for: str = ""
+
+    @property
+    def stimulus(self) -> str:
+        """What the cells were stimulated with; empty where a word says they were not."""
+        word = self.stimulation.casefold().translate(str.maketrans("", "", " _-"))
+        return "" if word in UNSTIMULATED else self.stimulation
+
+    @property
+    def meta(self) -> tuple[str, ...]:
+        """Values of `META_NAMES`, the stimulation being the `stimulus`."""
+        told = self._asdict() | {"stimulation": self.stimulus}
+        return tuple(told[name] for name in META_NAMES)
 
 
 class Contrast(NamedTuple):
@@ -37,6 +60,10 @@ class Contrast(NamedTuple):
 @dataclass(frozen=True)
 class Cohort:
     """A checked study.
+
+    Where visits are compared, each patient and visit has one unstimulated sample, and stimulated
+    ones beside it: these are gated along, but only their response over the unstimulated sample is
+    compared (`biocross.statistics.stimulation`), never their frequencies.
 
     Parameters
     ----------
@@ -74,6 +101,16 @@ class Cohort:
         """Return the level of the contrast at which a sample was taken."""
         return str(getattr(sample, self.contrast_column))
 
+    def is_stimulated(self, sample: Sample) -> bool:
+        """Whether a sample stands beside an unstimulated one and is not compared by itself."""
+        return self.contrast_column == "visit" and bool(sample.stimulus)
+
+    @property
+    def stimulated(self) -> tuple[Sample, ...]:
+        """Samples that are not compared by themselves, of files and tables, in sheet order."""
+        everything = (*self.samples, *self.table_samples)
+        return tuple(sample for sample in everything if self.is_stimulated(sample))
+
     @property
     def contrasts(self) -> tuple[Contrast, ...]:
         """Pairs of levels that are compared: declared, or every later level against the first."""
@@ -99,11 +136,15 @@ class Cohort:
         return tuple(sample for sample in self.samples if sample.modality == modality)
 
     def by_patient(self, modality: str) -> dict[str, list[Sample]]:
-        """Group the samples of one modality by patient, in order of the levels."""
+        """Group the samples of one modality by patient, in order of the levels.
+
+        The stimulated samples of a visit follow its unstimulated one.
+        """
         groups: dict[str, list[Sample]] = defaultdict(list)
         order = {level: position for position, level in enumerate(self.levels)}
         for sample in sorted(
-            self.of_modality(modality), key=lambda s: order.get(self.level(s), len(order))
+            self.of_modality(modality),
+            key=lambda s: (order.get(self.level(s), len(order)), self.is_stimulated(s)),
         ):
             groups[sample.patient_id].append(sample)
         return dict(sorted(groups.items()))
@@ -125,13 +166,25 @@ class Cohort:
         Returns
         -------
         dict
-            By unit, the sample at each level it was measured at, in files or tables.
+            By unit, the sample at each level it was measured at, in files or tables. Stimulated
+            samples of a study of visits are in no set.
         """
         sets: dict[str, dict[str, Sample]] = defaultdict(dict)
         for sample in (*self.samples, *self.table_samples):
-            if sample.modality == modality:
+            if sample.modality == modality and not self.is_stimulated(sample):
                 sets[self.unit(sample)].setdefault(self.level(sample), sample)
         return dict(sorted(sets.items()))
+
+    def background(self, sample: Sample) -> Sample | None:
+        """Return the unstimulated sample of a stimulated one: same patient, visit and origin."""
+        origin = self.samples if sample in self.samples else self.table_samples
+        wanted = (sample.modality, sample.patient_id, sample.visit)
+        partners = (
+            other
+            for other in origin
+            if (other.modality, other.patient_id, other.visit) == wanted and not other.stimulus
+        )
+        return next(partners, None)
 
 
 def parse_contrast(text: str) -> Contrast:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from biocross.cohort.markers import standard_marker
 from biocross.cohort.panel import Channel
 from biocross.cohort.sheets import Problem, SheetRow, caution, did_you_mean, read_sheet
-from biocross.cohort.strategy import ROOT, Strategy
+from biocross.cohort.strategy import ROOT, Strategy, own_markers
 from biocross.cohort.vocabulary import Vocabulary
 
 ANY = "any"
@@ -149,9 +149,9 @@ def gate_markers(population: str, strategy: Strategy) -> dict[str, str]:
             continue
         seen.add(name)
         gate = strategy.gates[name]
-        for threshold, _ in gate.signs:
-            found.setdefault(strategy.thresholds[threshold].marker, name)
-        waiting += [*gate.any_of, gate.under]
+        for marker in own_markers(gate, strategy):
+            found.setdefault(marker, name)
+        waiting += [*gate.parts, gate.under]
     return found
 
 

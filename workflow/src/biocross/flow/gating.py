@@ -1,268 +1,247 @@
-"""Gate all samples of a patient with thresholds that its visits share."""
+"""Gate the samples of a patient: first estimate borders, then, with the settled ones, count."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from biocross.cohort.panel import load_panel
-from biocross.cohort.strategy import ROOT, Gate, Strategy, ThresholdRule, load_strategy
-from biocross.cohort.vocabulary import Vocabulary, counted_parent, load_vocabulary
+from biocross.cohort.panel import Channel, load_panel
+from biocross.cohort.strategy import Strategy, load_strategy
+from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.flow.events import Events, read_events
-from biocross.flow.marker_modes import MODE_COLUMNS, mode_rows
-from biocross.flow.thresholds import Threshold, find_valley
-from biocross.tables import write_rows
-
-THRESHOLD_COLUMNS = (
-    *("patient_id", "samples", "threshold", "marker", "estimate_on", "method"),
-    *("source", "value", "depth", "n_events"),
+from biocross.flow.gate_borders import EstimatedBorders, SettledBorders
+from biocross.flow.gate_counts import (
+    COUNT_COLUMNS,
+    EXPRESSION_COLUMNS,
+    UNKNOWN_COLUMNS,
+    border_mode_rows,
+    count_rows,
+    empty_rows,
+    expression_rows,
+    unknown_rows,
 )
-COUNT_COLUMNS = ("sample_id", "population", "parent", "count", "parent_count")
-EXPRESSION_COLUMNS = ("sample_id", "population", "marker", "value", "sd", "n_cells", "n_positive")
-MAX_EVENTS_PER_SAMPLE = 50_000
+from biocross.flow.gate_shifts import SHIFTED_COLUMNS, SHIFTS, shifted_counts
+from biocross.flow.gate_tree import Gating
+from biocross.flow.marker_modes import MODE_COLUMNS
+from biocross.flow.settled_thresholds import ESTIMATE_COLUMNS, estimate_rows
+from biocross.flow.transform_choice import load_transforms
+from biocross.flow.transforms import decades_between
+from biocross.tables import read_rows, write_rows
 
-Indices = NDArray[np.intp]
+
+class _Plan(NamedTuple):
+    """What the sheets say about gating."""
+
+    channels: list[Channel]
+    vocabulary: Vocabulary
+    strategy: Strategy
+
+    @property
+    def order(self) -> list[str]:
+        """The populations that are gated, in the order of the vocabulary."""
+        return [name for name in self.vocabulary if name in self.strategy.gates]
+
+    @property
+    def markers(self) -> list[str]:
+        """The markers whose values are told of every population."""
+        return [one.marker for one in self.channels if one.kind in ("lineage", "state")]
 
 
-class Gating:
-    """Populations and thresholds of samples that share them.
-
-    Each gate is evaluated once, and only on the events of the population it is gated under.
+def estimate_thresholds(
+    events: Sequence[Path | str],
+    strategy: Path | str,
+    populations: Path | str,
+    panel: Path | str,
+    transforms: Path | str,
+    estimates_out: Path | str,
+    by_stimulation: bool = True,
+) -> None:
+    """Estimate every border of a patient's gating tree on the patient's own samples.
 
     Parameters
     ----------
-    samples
-        Prepared events of the samples.
-    strategy
-        What to gate.
-
-    Attributes
-    ----------
-    thresholds
-        Every threshold found so far, by name and the population it was estimated on.
-    unknown
-        Populations that could not be gated, because a border could not be found or because they
-        rest on such a population: their count is not zero, but not known.
+    events
+        Prepared events of the patient's samples, in order of the visits, and of the FMO controls
+        of their batches. A sample whose file could not be read takes no part.
+    strategy, populations, panel
+        ``gating.yaml``, ``populations.yaml`` and ``panel.tsv``.
+    transforms
+        The cohort's transforms, which tell how long a decade is.
+    estimates_out
+        A row per sample, threshold and population that it was estimated on.
+    by_stimulation
+        Whether stimulated samples are told from the unstimulated (see `EstimatedBorders`); not
+        where the study compares them as a pair.
     """
-
-    def __init__(self, samples: Sequence[Events], strategy: Strategy) -> None:
-        self.samples = samples
-        self.strategy = strategy
-        self.thresholds: dict[tuple[str, str], tuple[Threshold, int]] = {}
-        self.unknown: set[str] = set()
-        self._members: dict[str, list[Indices]] = {
-            ROOT: [np.flatnonzero(sample.quality == 0) for sample in samples]
-        }
-
-    def members(self, population: str) -> list[Indices]:
-        """Return the events of a population, as indices into each sample."""
-        if population not in self._members:
-            gate = self.strategy.gates[population]
-            self._members[population] = self._union(gate) if gate.any_of else self._cut(gate)
-            if self.unknown & {gate.under, *gate.any_of}:
-                self.unknown.add(population)
-        return self._members[population]
-
-    def threshold(self, name: str, population: str) -> float:
-        """Return a border, estimating it on a population where it is not fixed."""
-        rule = self.strategy.thresholds[name]
-        population = rule.estimate_on or population
-        if (name, population) not in self.thresholds:
-            self.thresholds[name, population] = self._estimate(rule, population)
-        return self.thresholds[name, population][0].value
-
-    def own_border(self, marker: str) -> float | None:
-        """Return the border that the strategy gives for a marker by its own name, if any.
-
-        A border that is found anew on every population being gated is none of the marker's own.
-        """
-        rule = self.strategy.thresholds.get(marker)
-        if rule is None or not (rule.method == "fixed" or rule.estimate_on):
-            return None
-        border = self.threshold(marker, ROOT)
-        return None if np.isnan(border) else border
-
-    def _estimate(self, rule: ThresholdRule, population: str) -> tuple[Threshold, int]:
-        if rule.value is not None and rule.method == "fixed":
-            return Threshold(rule.value, "fixed"), 0
-        pooled = _equal_shares(
-            [
-                sample.values[rule.marker][members]
-                for sample, members in zip(self.samples, self.members(population), strict=True)
-            ]
+    plan = _load_plan(strategy, populations, panel)
+    samples = [sample for sample in map(read_events, events) if "excluded" not in sample.meta]
+    borders = EstimatedBorders(
+        decades_by_marker(transforms),
+        {channel.marker: channel.kind for channel in plan.channels},
+        fmo_controls(samples, plan.channels),
+        by_stimulation,
+    )
+    gating = Gating(samples, plan.strategy, borders)
+    for population in plan.order:
+        gating.members(population)
+    for marker in plan.markers:
+        gating.own_borders(marker)
+    rows = (
+        row
+        for estimates in borders.estimates.values()
+        for one in estimates
+        for row in estimate_rows(
+            [samples[i].meta for i in one.samples], one.rule, one.population, one.joint
         )
-        return find_valley(pooled, rule.between), pooled.size
-
-    def _cut(self, gate: Gate) -> list[Indices]:
-        borders = [
-            (self.strategy.thresholds[name].marker, self.threshold(name, gate.under), positive)
-            for name, positive in gate.signs
-        ]
-        if any(np.isnan(border) for _, border, _ in borders):
-            self.unknown.add(gate.population)
-        kept = []
-        for sample, parents in zip(self.samples, self.members(gate.under), strict=True):
-            inside = parents
-            for marker, border, positive in borders:
-                values = sample.values[marker][inside]
-                inside = inside[(values > border) if positive else (values <= border)]
-            kept.append(inside)
-        return kept
-
-    def _union(self, gate: Gate) -> list[Indices]:
-        parts = [self.members(part) for part in gate.any_of]
-        return [
-            np.intersect1d(np.unique(np.concatenate(of_sample)), under, assume_unique=True)
-            for *of_sample, under in zip(*parts, self.members(gate.under), strict=True)
-        ]
-
-
-def _equal_shares(values: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Pool samples so that each weighs the same, by taking evenly spaced events."""
-    filled = [column for column in values if column.size]
-    if not filled:
-        return np.empty(0, dtype=np.float32)
-    share = min(min(column.size for column in filled), MAX_EVENTS_PER_SAMPLE)
-    if share * len(filled) < 1000:
-        return np.concatenate(filled)
-    picks = [np.linspace(0, column.size - 1, share).astype(np.intp) for column in filled]
-    return np.concatenate([column[pick] for column, pick in zip(filled, picks, strict=True)])
+    )
+    write_rows(estimates_out, ESTIMATE_COLUMNS, rows)
 
 
 def gate_patient(
     events: Sequence[Path | str],
     strategy: Path | str,
+    thresholds: Path | str,
     populations: Path | str,
     panel: Path | str,
-    thresholds_out: Path | str,
+    transforms: Path | str,
     counts_out: Path | str,
     expression_out: Path | str,
     modes_out: Path | str,
+    shifts_out: Path | str,
+    unknown_out: Path | str,
 ) -> None:
-    """Gate the samples of one patient and count their populations.
+    """Gate the samples of one patient with settled borders and count their populations.
 
     Parameters
     ----------
     events
         Prepared events of the patient's samples, in order of the visits.
-    strategy, populations, panel
-        ``gating.yaml``, ``populations.yaml`` and ``panel.tsv``.
-    thresholds_out
-        Every border, how it was found and how deep its valley is.
+    strategy
+        ``gating.yaml``.
+    thresholds
+        The settled borders: ``sample_id, threshold, population, value`` and what else there is.
+    populations, panel
+        ``populations.yaml`` and ``panel.tsv``.
+    transforms
+        The cohort's transforms, which tell how long a decade is.
     counts_out
-        A row per sample and population, zero counts included; a population that the sample's
-        tissue cannot contain has an empty count, as have all of a sample that was excluded.
+        A row per sample and population, zero counts included; what could not be measured has an
+        empty count, and a sample whose file could not be read has only empty ones.
     expression_out
-        Median and standard deviation of every signal channel per sample and population.
+        Median and standard deviation of every lineage and state marker per sample and population.
     modes_out
-        Where the negative and the positive cells of every border lie, per sample.
+        The modes on both sides of every border, per sample.
+    shifts_out
+        Counts of the primary populations with the borders of their own gates shifted.
+    unknown_out
+        Why populations have no count, per sample.
     """
+    plan = _load_plan(strategy, populations, panel)
+    every = [read_events(path) for path in events]
+    samples = [sample for sample in every if "excluded" not in sample.meta]
+    gating = Gating(samples, plan.strategy, SettledBorders(read_rows(thresholds)))
+    order, vocabulary = plan.order, plan.vocabulary
+    primary = [name for name in order if vocabulary[name].primary]
+
+    def of_all(
+        rows: Callable[..., Iterator[dict[str, object]]], *what: Any
+    ) -> Iterator[dict[str, object]]:
+        for position in range(len(samples)):
+            yield from rows(gating, position, *what)
+
+    write_rows(counts_out, COUNT_COLUMNS, _all_counts(every, gating, plan))
+    write_rows(
+        expression_out,
+        EXPRESSION_COLUMNS,
+        of_all(expression_rows, order, vocabulary, plan.markers),
+    )
+    write_rows(modes_out, MODE_COLUMNS, of_all(border_mode_rows))
+    write_rows(
+        shifts_out,
+        SHIFTED_COLUMNS,
+        shifted_counts(gating, primary, SHIFTS, decades_by_marker(transforms), vocabulary, order),
+    )
+    write_rows(
+        unknown_out,
+        UNKNOWN_COLUMNS,
+        [*_excluded_rows(every, order), *of_all(unknown_rows, order, vocabulary)],
+    )
+
+
+def decades_by_marker(transforms: Path | str) -> dict[str, float]:
+    """Return how many decades one unit of the transformed scale is.
+
+    Parameters
+    ----------
+    transforms
+        The cohort's transforms.
+
+    Returns
+    -------
+    dict of str to float
+        By marker; NaN on a linear scale, which has no decades.
+    """
+    return {
+        marker: decades_between(0.0, 1.0, transform)
+        for marker, transform in load_transforms(transforms).items()
+    }
+
+
+def fmo_controls(samples: Sequence[Events], channels: Sequence[Channel]) -> dict[int, str]:
+    """Find the FMO controls among samples, and the markers that they leave out.
+
+    Parameters
+    ----------
+    samples
+        Prepared events; the metadata of a control have the role ``fmo`` and, as ``control_for``,
+        a marker or its channel.
+    channels
+        The panel.
+
+    Returns
+    -------
+    dict of int to str
+        By position among the samples. A control for something that the panel lacks keeps that
+        name, which is no threshold's marker.
+    """
+    markers = {
+        name: channel.marker
+        for channel in channels
+        for name in (*channel.aliases, channel.channel, channel.marker)
+    }
+    return {
+        position: markers.get(sample.meta["control_for"], sample.meta["control_for"])
+        for position, sample in enumerate(samples)
+        if sample.meta.get("role") == "fmo"
+    }
+
+
+def _load_plan(strategy: Path | str, populations: Path | str, panel: Path | str) -> _Plan:
     channels = load_panel(Path(panel))
     vocabulary = load_vocabulary(Path(populations))
-    rules = load_strategy(Path(strategy), vocabulary, {channel.marker for channel in channels})
-    prepared = [read_events(path) for path in events]
-    samples = [sample for sample in prepared if "excluded" not in sample.meta]
-    groups = [samples] if rules.scope == "patient" else [[sample] for sample in samples]
-    gatings = [Gating(group, rules) for group in groups if group]
-    markers = [channel.marker for channel in channels if channel.kind in ("lineage", "state")]
-    order = [name for name in vocabulary if name in rules.gates]
-    counts = [row for gating in gatings for row in _count(gating, order, vocabulary)]
-    expression = [row for gating in gatings for row in _express(gating, order, vocabulary, markers)]
-    thresholds = [row for gating in gatings for row in _threshold_rows(gating)]
-    modes = [row for gating in gatings for row in _mode_rows(gating)]
-    excluded = [sample for sample in prepared if "excluded" in sample.meta]
-    counts += [row for sample in excluded for row in _unknown_counts(sample, order, vocabulary)]
-    write_rows(thresholds_out, THRESHOLD_COLUMNS, thresholds)
-    write_rows(counts_out, COUNT_COLUMNS, counts)
-    write_rows(expression_out, EXPRESSION_COLUMNS, expression)
-    write_rows(modes_out, MODE_COLUMNS, modes)
+    markers = {channel.marker for channel in channels}
+    return _Plan(channels, vocabulary, load_strategy(Path(strategy), vocabulary, markers))
 
 
-def _count(
-    gating: Gating, order: Sequence[str], vocabulary: Vocabulary
-) -> Iterator[dict[str, object]]:
-    for position, sample in enumerate(gating.samples):
-        for name in order:
-            parent = counted_parent(name, vocabulary, order)
-            known = _is_known(gating, sample, name, vocabulary)
-            yield {
-                "sample_id": sample.meta["sample_id"],
-                "population": name,
-                "parent": parent or "",
-                "count": gating.members(name)[position].size if known else None,
-                "parent_count": gating.members(parent or ROOT)[position].size,
-            }
+def _all_counts(
+    every: Sequence[Events], gating: Gating, plan: _Plan
+) -> Iterator[Mapping[str, object]]:
+    """Count in the order of the files, those that could not be read among them."""
+    position = 0
+    for sample in every:
+        if "excluded" in sample.meta:
+            yield from empty_rows(sample.meta["sample_id"], plan.order, plan.vocabulary)
+        else:
+            yield from count_rows(gating, position, plan.order, plan.vocabulary)
+            position += 1
 
 
-def _unknown_counts(
-    sample: Events, order: Sequence[str], vocabulary: Vocabulary
-) -> Iterator[dict[str, object]]:
-    for name in order:
-        yield {
-            "sample_id": sample.meta["sample_id"],
-            "population": name,
-            "parent": counted_parent(name, vocabulary, order) or "",
-            "count": None,
-            "parent_count": None,
-        }
-
-
-def _mode_rows(gating: Gating) -> Iterator[dict[str, object]]:
-    borders = [
-        (name, gating.strategy.thresholds[name].marker, population, found.value)
-        for (name, population), (found, _) in gating.thresholds.items()
-    ]
-    for position, sample in enumerate(gating.samples):
-        members: dict[str, dict[str, NDArray[np.float32]]] = {}
-        for _, marker, population, _ in borders:
-            cells = gating.members(population)[position]
-            members.setdefault(population, {})[marker] = sample.values[marker][cells]
-        yield from mode_rows(sample.meta["sample_id"], borders, members)
-
-
-def _is_known(gating: Gating, sample: Events, name: str, vocabulary: Vocabulary) -> bool:
-    """Tell a count from what could not be measured: the wrong tissue, or no border."""
-    gating.members(name)
-    in_tissue = sample.meta["tissue"] not in vocabulary[name].not_measured_in
-    return in_tissue and name not in gating.unknown
-
-
-def _express(
-    gating: Gating, order: Sequence[str], vocabulary: Vocabulary, markers: Sequence[str]
-) -> Iterator[dict[str, object]]:
-    for position, sample in enumerate(gating.samples):
-        for name in order:
-            cells = gating.members(name)[position]
-            if not _is_known(gating, sample, name, vocabulary):
-                continue
-            for marker in markers:
-                values = sample.values[marker][cells].astype(np.float64)
-                border = gating.own_border(marker)
+def _excluded_rows(every: Sequence[Events], order: Sequence[str]) -> Iterator[dict[str, object]]:
+    for sample in every:
+        if why := sample.meta.get("excluded"):
+            reason = f"the file was not read: {why}"
+            for name in order:
                 yield {
                     "sample_id": sample.meta["sample_id"],
                     "population": name,
-                    "marker": marker,
-                    "value": float(np.median(values)) if values.size else float("nan"),
-                    "sd": float(values.std(ddof=1)) if values.size > 1 else float("nan"),
-                    "n_cells": int(cells.size),
-                    "n_positive": None if border is None else int((values > border).sum()),
+                    "reason": reason,
                 }
-
-
-def _threshold_rows(gating: Gating) -> Iterator[dict[str, object]]:
-    first = gating.samples[0].meta
-    for (name, population), (found, n_events) in gating.thresholds.items():
-        rule = gating.strategy.thresholds[name]
-        yield {
-            "patient_id": first["patient_id"],
-            "samples": ",".join(sample.meta["sample_id"] for sample in gating.samples),
-            "threshold": name,
-            "marker": rule.marker,
-            "estimate_on": population,
-            "method": rule.method,
-            "source": found.source,
-            "value": found.value,
-            "depth": found.depth,
-            "n_events": n_events,
-        }

@@ -58,7 +58,7 @@ def prepare_flow_sample(
     skip_quality
         Quality steps to leave out.
     meta
-        The sample's row of ``samples.tsv``.
+        The sample's row of ``samples.tsv``, its `META_NAMES`.
     events_out
         Prepared events in Arrow format.
     ledger_out

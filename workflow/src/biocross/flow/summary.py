@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from biocross.flow.flagging import LEDGER_COLUMNS
-from biocross.flow.gating import COUNT_COLUMNS, EXPRESSION_COLUMNS, THRESHOLD_COLUMNS
+from biocross.flow.gate_counts import COUNT_COLUMNS, EXPRESSION_COLUMNS, UNKNOWN_COLUMNS
+from biocross.flow.gate_shifts import SHIFTED_COLUMNS
 from biocross.flow.marker_modes import MODE_COLUMNS
 from biocross.flow.marker_sanity import SANITY_COLUMNS
 from biocross.flow.prepare import REPAIR_COLUMNS, WARNING_COLUMNS
@@ -13,7 +14,8 @@ from biocross.tables import read_rows, write_rows
 COLUMNS = {
     "counts": COUNT_COLUMNS,
     "expression": EXPRESSION_COLUMNS,
-    "thresholds": THRESHOLD_COLUMNS,
+    "shifts": SHIFTED_COLUMNS,
+    "unknown": UNKNOWN_COLUMNS,
     "modes": MODE_COLUMNS,
     "ledger": LEDGER_COLUMNS,
     "repairs": REPAIR_COLUMNS,

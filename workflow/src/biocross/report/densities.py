@@ -7,11 +7,11 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-PIXELS = 140
+PIXELS = 200
 # Standard deviation of the density's smoothing, in pixels.
-SMOOTHING = 2.0
-# With fewer events than this, an event is a dot of several pixels.
-FEW_EVENTS, SOME_EVENTS = 500, 3000
+SMOOTHING = 2.8
+# The fewer events, the more pixels make the dot of one.
+FEW_EVENTS, SOME_EVENTS = 2_000, 20_000
 # So few colours compress well, and the eye tells no more apart.
 COLOURS = 48
 
@@ -37,11 +37,12 @@ def to_pixels(
     """
     places = (values - np.float32(low)) * np.float32(pixels / (high - low))
     with np.errstate(invalid="ignore"):
-        return np.nan_to_num(np.clip(places, 0, pixels - 1)).astype(np.intp)
+        inside = np.nan_to_num(np.clip(places, 0, pixels - 1))
+    return np.asarray(inside, dtype=np.intp)
 
 
 def pseudocolour(
-    x: NDArray[np.intp], y: NDArray[np.intp], pixels: int = PIXELS
+    x: NDArray[np.intp], y: NDArray[np.intp], dot: int = 1, pixels: int = PIXELS
 ) -> NDArray[np.uint8]:
     """Draw events as dots whose colour is the density of the events around them.
 
@@ -49,6 +50,8 @@ def pseudocolour(
     ----------
     x, y
         Pixels of the events, of `to_pixels`, shape (events,) each.
+    dot
+        Width of an event, in pixels; see `dot_size`.
     pixels
         Width and height of the image.
 
@@ -62,9 +65,7 @@ def pseudocolour(
     if not x.size:
         return image
     density = smooth_2d(counts.astype(np.float32), SMOOTHING)
-    filled = counts > 0
-    if x.size < SOME_EVENTS:
-        filled = _widen(filled, 2 if x.size < FEW_EVENTS else 1)
+    filled = _widen(counts > 0, dot)
     # The densest half per cent may be a pile of events on the edge: it must not set the scale.
     top = float(np.quantile(density[filled], 0.995)) or 1.0
     # The square root shows rare populations beside common ones.
@@ -73,23 +74,30 @@ def pseudocolour(
     return image
 
 
+def dot_size(most_events: int) -> int:
+    """Return the width of an event's dot for plots that hold at most so many events each."""
+    if most_events < FEW_EVENTS:
+        return 3
+    return 2 if most_events < SOME_EVENTS else 1
+
+
 def smooth_2d(counts: NDArray[np.float32], sd: float) -> NDArray[np.float32]:
-    """Smooth a square histogram with a Gaussian, shape (pixels, pixels); nothing leaves it."""
-    kernel = _smoother(len(counts), sd)
-    return np.asarray(kernel @ counts @ kernel.T)
+    """Smooth a two-dimensional histogram with a Gaussian, shape (rows, columns)."""
+    return smooth_1d(smooth_1d(counts, sd).T, sd).T
 
 
 def smooth_1d(counts: NDArray[np.float32], sd: float) -> NDArray[np.float32]:
-    """Smooth histograms with a Gaussian, shape (..., bins); nothing leaves them."""
-    return np.asarray(counts @ _smoother(counts.shape[-1], sd).T)
-
-
-@cache
-def _smoother(size: int, sd: float) -> NDArray[np.float32]:
-    """Return the matrix whose product with a histogram smooths it; its columns sum to 1."""
-    steps = np.arange(size)
-    weights = np.exp(-0.5 * ((steps[:, None] - steps) / sd) ** 2)
-    return np.asarray(weights / weights.sum(axis=0), dtype=np.float32)
+    """Smooth histograms with a Gaussian, shape (..., bins); beyond their ends nothing is."""
+    reach = int(np.ceil(3 * sd))
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sd) ** 2)
+    weights = (weights / weights.sum()).astype(np.float32)
+    size = counts.shape[-1]
+    padded = np.pad(counts, [(0, 0)] * (counts.ndim - 1) + [(reach, reach)])
+    # Sums of shifted copies: a matrix product would wake all threads for a millisecond's work.
+    smooth = np.zeros_like(counts)
+    for shift, weight in enumerate(weights):
+        smooth += weight * padded[..., shift : shift + size]
+    return smooth
 
 
 @cache
@@ -99,23 +107,16 @@ def _colours() -> NDArray[np.uint8]:
     return np.asarray(np.round(255 * shades), dtype=np.uint8)
 
 
-def _widen(filled: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Make a dot of every pixel: a plus sign for 1, a disc for 2."""
+def _widen(filled: NDArray[np.bool_], dot: int) -> NDArray[np.bool_]:
+    """Make a dot of every pixel: a square of 2, or a plus sign 3 wide."""
     wide = filled.copy()
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            if abs(down) + abs(right) <= (reach if reach == 1 else 3) and (down or right):
-                wide |= _shifted(filled, down, right)
+    shifts = {1: (), 2: ((0, 1), (1, 0), (1, 1)), 3: ((0, 1), (1, 0), (0, -1), (-1, 0))}
+    for down, right in shifts[dot]:
+        rows, columns = filled.shape
+        wide[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)] |= filled[
+            max(-down, 0) : rows + min(-down, 0), max(-right, 0) : columns + min(-right, 0)
+        ]
     return wide
-
-
-def _shifted(filled: NDArray[np.bool_], down: int, right: int) -> NDArray[np.bool_]:
-    moved = np.zeros_like(filled)
-    rows, columns = filled.shape
-    moved[max(down, 0) : rows + min(down, 0), max(right, 0) : columns + min(right, 0)] = filled[
-        max(-down, 0) : rows + min(-down, 0), max(-right, 0) : columns + min(-right, 0)
-    ]
-    return moved
 
 
 def marker_range(
@@ -135,7 +136,7 @@ def marker_range(
     tuple of float
         Low and high, never equal.
     """
-    ends = [np.quantile(_thinned(one), [0.001, 0.999]) for one in values if one.size]
+    ends = [np.quantile(_thinned(one), [0.0003, 0.9997]) for one in values if one.size]
     places = [float(end) for pair in ends for end in pair] + [b for b in borders if np.isfinite(b)]
     places = [place for place in places if np.isfinite(place)] or [0.0, 1.0]
     low, high = min(places), max(places)
@@ -143,5 +144,25 @@ def marker_range(
     return low - margin, high + margin
 
 
-def _thinned(values: NDArray[np.float32], most: int = 20_000) -> NDArray[np.float32]:
+def _thinned(values: NDArray[np.float32], most: int = 30_000) -> NDArray[np.float32]:
     return values[:: max(1, values.size // most)]
+
+
+def faded(image: NDArray[np.uint8], kept: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Show the events of an image in grey where they are not kept.
+
+    Parameters
+    ----------
+    image, kept
+        Of `pseudocolour`: all events, and those kept.
+
+    Returns
+    -------
+    ndarray
+        Shape of the images.
+    """
+    mixed = image.copy()
+    mixed[image[..., 3] > 0] = (190, 190, 190, 255)
+    inside = kept[..., 3] > 0
+    mixed[inside] = kept[inside]
+    return mixed

@@ -103,14 +103,14 @@ def threshold_rows(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
     """Summarise every border over patients: how it was found and how much it differs."""
     rows = []
     for (name, marker, where), part in thresholds.groupby(
-        ["threshold", "marker", "estimate_on"], sort=False
+        ["threshold", "marker", "population"], sort=False
     ):
         sources = part["source"].value_counts()
         rows.append(
             {
                 "threshold": name,
                 "marker": marker,
-                "estimate_on": plain(where),
+                "population": plain(where),
                 "median": format_number(part["value"].median()),
                 "range": f"{format_number(part['value'].min())} to "
                 f"{format_number(part['value'].max())}",

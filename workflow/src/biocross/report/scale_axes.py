@@ -36,7 +36,9 @@ class Ticks(NamedTuple):
     minor: NDArray[np.float64]
 
 
-def scale_ticks(transform: Transform, low: float, high: float) -> Ticks:
+def scale_ticks(
+    transform: Transform, low: float, high: float, label_gap: float = LABEL_GAP
+) -> Ticks:
     """Choose the ticks of a transformed axis.
 
     On logicle, biexponential and arcsinh scales a label stands at zero and at every power of ten
@@ -49,6 +51,8 @@ def scale_ticks(transform: Transform, low: float, high: float) -> Ticks:
         The channel's transform.
     low, high
         Ends of the axis, in the display unit of the transform.
+    label_gap
+        Powers of ten nearer to zero than this share of the axis have no label.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def scale_ticks(transform: Transform, low: float, high: float) -> Ticks:
     for sign, mark in ((1, ""), (-1, "−")):
         for power in powers:
             place = float(transform_exactly(np.array([sign * power]), transform)[0])
-            if ends[0] <= sign * power <= ends[1] and abs(place - zero) >= LABEL_GAP * span:
+            if ends[0] <= sign * power <= ends[1] and abs(place - zero) >= label_gap * span:
                 values.append(sign * power)
                 labels.append(f"{mark}10{str(_decade(power)).translate(_SUPERSCRIPTS)}")
     places = transform_exactly(np.array(values), transform)
@@ -92,19 +96,23 @@ def _apart(places: NDArray[np.float64], gap: float) -> NDArray[np.float64]:
     if places.size < 2:
         return places
     steps = np.diff(places, prepend=-np.inf, append=np.inf)
-    return np.asarray(places[np.maximum(steps[:-1], steps[1:]) >= gap])
+    return np.asarray(places[np.minimum(steps[:-1], steps[1:]) >= gap])
 
 
 def _linear_ticks(low: float, high: float) -> Ticks:
-    span = high - low
-    raw = span / 4
+    raw = (high - low) / 4
     unit = 10.0 ** math.floor(math.log10(raw))
     step = next(n * unit for n in (1, 2, 5, 10) if n * unit >= raw * 0.999)
-    major = np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1) * step
-    minor = np.arange(math.ceil(low / step * 5), math.floor(high / step * 5) + 1) * (step / 5)
+    major, minor = _multiples(step, low, high), _multiples(step / 5, low, high)
     thousands = max(abs(low), abs(high)) >= 10_000
     labels = [f"{v / 1000:g}K" if thousands and v else f"{round(v, 12):g}" for v in major]
     return Ticks(major, tuple(labels), minor)
+
+
+def _multiples(step: float, low: float, high: float) -> NDArray[np.float64]:
+    """Return the multiples of a number from low to high."""
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return np.array([n * step for n in range(first, last + 1)], dtype=np.float64)
 
 
 def decorate(axis: Axes, transform: Transform, which: Literal["x", "y"]) -> Ticks:
