@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from biocross.cohort.vocabulary import load_vocabulary
 from biocross.errors import ConfigError
 from biocross.simulate.study import merge, read_study
 
@@ -13,12 +14,22 @@ def test_demo_study_is_read_whole():
     study = read_study(STUDY)
     assert list(study.visits) == ["baseline", "month_4"]
     assert [arm.patients for arm in study.treatments.values()] == [8, 8]
-    assert len(study.signals) == 14
-    assert len(study.leaves) == 15
-    assert not {"CD4_T_other", "CD8_T_other", "ILC_other"} & set(study.reported)
+    assert len(study.signals) == 29
+    assert len(study.leaves) == 35
+    assert not {"CD4_memory_other", "CD8_central_memory", "T_cells_other"} & set(study.reported)
     assert study.populations["ILC2"].part_of == "ILC"
     assert study.populations["ILC2"].parent == "lymphocytes"
-    assert study.lineage_of("Th2") == ("Th2", "CD4_T", "T_cells", "lymphocytes", "leukocytes")
+    above = ("CD4_memory", "CD4_T", "T_cells", "lymphocytes", "leukocytes")
+    assert study.lineage_of("Th2") == ("Th2", *above)
+    assert study.populations["Th2"].parent == "CD4_T"
+
+
+def test_names_and_parents_are_those_of_the_vocabulary():
+    """Whatever has a truth is a population that the analysis can count, of the same parent."""
+    study = read_study(STUDY)
+    vocabulary = load_vocabulary(STUDY.parent / "populations.yaml")
+    parents = {name: study.populations[name].parent for name in study.reported}
+    assert parents == {name: vocabulary[name].parent for name in study.reported}
 
 
 def test_parts_inherit_the_looks_of_their_whole():
@@ -70,7 +81,7 @@ def test_merge_leaves_its_input_alone():
         ),
         (
             {"populations": {"Th2": {"parent": "monocytes"}}},
-            r'populations.Th2.parent: "monocytes" must be one of CD4_T, T_cells, lymphocytes',
+            r'populations.Th2.parent: "monocytes" must be one of CD4_memory, CD4_T, T_cells',
         ),
         ({"populations": {"Th2": {"part_of": "ILC"}}}, r'Th2.part_of: "ILC" is not known'),
         ({"populations": {"Th2": {"markers": {"CRTH2": 3}}}}, r"must be \[decades, spread\]"),
@@ -82,8 +93,8 @@ def test_merge_leaves_its_input_alone():
             "NK_extra.within is missing",
         ),
         (
-            {"populations": {"B": {"part_of": "B_cells", "share": 1, "between": 0, "within": 0}}},
-            'B is all of "B_cells".*describe the remainder too',
+            {"populations": {"B": {"part_of": "gd_T", "share": 1, "between": 0, "within": 0}}},
+            'B is all of "gd_T".*describe the remainder too',
         ),
         ({"panel": [{"channel": "PE-A", "kind": "state"}]}, 'lacks a channel: "FSC-A"'),
         ({"clinical": {"feno_ppb": {"scale": "root"}}}, 'feno_ppb.scale: "root" is not known'),

@@ -49,11 +49,12 @@ def test_lost_eosinophils_raise_percentages_but_not_numbers(effects):
     )
 
 
-def test_dupilumab_changes_only_type_2_lymphocytes_and_their_ilc(effects):
+def test_dupilumab_changes_only_type_2_lymphocytes_and_their_wholes(effects):
     changed = {
         name for (arm, name), row in effects.items() if arm == "dupilumab" and row["changed"]
     }
-    assert changed == {"ILC2", "Th2", "Tc2", "ILC"}
+    assert changed == {"ILC2", "Th2", "Tc2", "ILC", "CD4_memory"}
+    assert effects["dupilumab", "CD4_memory"]["log_odds_ratio"] < 0.05
 
 
 @pytest.mark.parametrize("treatment", ["mepolizumab", "dupilumab"])
@@ -80,10 +81,16 @@ def test_counts_add_up_from_leaves_to_parents():
     leaf = dict(zip(STUDY.leaves, counts.tolist(), strict=True))
     rows = {row["population"]: row for row in true_counts(STUDY, {"S1": counts})}
     assert rows["neutrophils"]["parent_count"] == counts.sum()
-    assert rows["CD4_T"]["count"] == leaf["Th2"] + leaf["CD4_T_other"]
+    memory = ("Th1", "Th17", "Th2", "CD4_memory_CXCR3_CCR6", "CD4_memory_other")
+    assert rows["CD4_memory"]["count"] == sum(leaf[name] for name in memory)
+    assert rows["CD4_T"]["count"] == rows["CD4_memory"]["count"] + sum(
+        leaf[name] for name in ("CD4_naive", "Treg", "CD4_effector")
+    )
     assert rows["Th2"]["parent_count"] == rows["CD4_T"]["count"]
     assert rows["ILC2"]["parent_count"] == rows["lymphocytes"]["count"]
-    assert rows["ILC"]["count"] == leaf["ILC2"] + leaf["ILC_other"]
+    assert rows["ILC2_CD117low"]["parent_count"] == rows["ILC2"]["count"]
+    assert rows["ILC2"]["count"] == leaf["ILC2_CD117low"] + leaf["ILC2_CD117high"]
+    assert rows["ILC"]["count"] == rows["ILC2"]["count"] + leaf["ILC1_like"] + leaf["ILC3_ILCP"]
 
 
 def test_cxcr4_falls_in_type_2_cells_under_mepolizumab_only():
@@ -92,4 +99,17 @@ def test_cxcr4_falls_in_type_2_cells_under_mepolizumab_only():
         for row in true_marker_shifts(STUDY)
         if row["changed"]
     }
-    assert shifted == {("mepolizumab", name): -0.5 for name in ("ILC2", "Th2", "Tc2")}
+    ilc2 = ("ILC2", "ILC2_CD117low", "ILC2_CD117high")
+    assert shifted == {("mepolizumab", name): -0.5 for name in (*ilc2, "Th2", "Tc2")}
+
+
+def test_wholes_of_unlike_cells_have_no_marker_truth():
+    told = {
+        (row["treatment"], row["population"])
+        for row in true_marker_shifts(STUDY)
+        if row["marker"] == "CXCR4"
+    }
+    # Monocytes are alike in CXCR4; Th2 cells are not like the other CD4 T cells, nor do they change
+    # like them; ILC are alike where none of them changes.
+    assert {("mepolizumab", "monocytes"), ("dupilumab", "ILC")} <= told
+    assert not {("dupilumab", "CD4_T"), ("mepolizumab", "ILC")} & told

@@ -1,5 +1,6 @@
 """What an analysis of the simulated cohort ought to find."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -83,7 +84,10 @@ def true_effects(study: Study) -> list[dict[str, str | float]]:
 
 
 def true_marker_shifts(study: Study) -> list[dict[str, str | float]]:
-    """List the planted change of every state marker on every population without reported parts.
+    """List the planted change of every state marker on every population of like cells.
+
+    The cells of a population are alike if all its parts bear the marker alike and change alike;
+    that of others would change with their composition too.
 
     Parameters
     ----------
@@ -96,23 +100,31 @@ def true_marker_shifts(study: Study) -> list[dict[str, str | float]]:
         Rows of ``truth_markers.tsv``; 0 where nothing was planted.
     """
     state = [channel.marker for channel in study.signals if channel.kind == "state"]
-    leaves = [name for name in study.reported if name in study.leaves]
     rows: list[dict[str, str | float]] = []
     for treatment in study.treatments:
         for visit in list(study.visits)[1:]:
-            for name in leaves:
-                for marker in state:
-                    shift = marker_shift(study, treatment, visit, name, marker)
-                    rows.append(
-                        {
-                            "treatment": treatment,
-                            "visit": visit,
-                            "population": name,
-                            "marker": marker,
-                            "log2_shift": shift,
-                            "changed": shift != 0,
-                        }
+            for name, marker in itertools.product(study.reported, state):
+                looks = {
+                    (
+                        study.populations[leaf].stains.get(marker),
+                        marker_shift(study, treatment, visit, leaf, marker),
                     )
+                    for leaf in study.leaves
+                    if name in study.lineage_of(leaf)
+                }
+                if len(looks) > 1:
+                    continue
+                shift = next(iter(looks))[1]
+                rows.append(
+                    {
+                        "treatment": treatment,
+                        "visit": visit,
+                        "population": name,
+                        "marker": marker,
+                        "log2_shift": shift,
+                        "changed": shift != 0,
+                    }
+                )
     return rows
 
 
