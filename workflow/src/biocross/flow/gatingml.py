@@ -7,7 +7,7 @@ written by `write_gatingml`.
 import math
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +35,19 @@ def write_gatingml(path: Path | str, transforms: Mapping[str, Transform]) -> Non
     """
     document = gatingml_document()
     add_transforms(document, transforms)
+    save_document(path, document)
+
+
+def save_document(path: Path | str, document: ET.Element) -> None:
+    """Write a Gating-ML document, whole or not at all."""
     ET.indent(document, "    ")
     with written_whole(path) as temporary:
         ET.ElementTree(document).write(temporary, encoding="utf-8", xml_declaration=True)
+
+
+def add_comment(document: ET.Element, text: str) -> None:
+    """Add a comment for human readers; XML allows no two hyphens in a row in it."""
+    document.append(ET.Comment(f" {re.sub(r'-(?=-)', '- ', text)} "))
 
 
 def gatingml_document() -> ET.Element:
@@ -69,7 +79,7 @@ def add_transforms(document: ET.Element, transforms: Mapping[str, Transform]) ->
     identifiers = gatingml_ids(transforms)
     for marker, transform in transforms.items():
         if transform.kind == "biex":
-            document.append(ET.Comment(_without_double_hyphens(_biex_comment(marker, transform))))
+            add_comment(document, _biex_comment(marker, transform))
             continue
         name, parameters = _standard_form(transform)
         wrapper = ET.SubElement(document, qualified("transforms", "transformation"))
@@ -79,18 +89,20 @@ def add_transforms(document: ET.Element, transforms: Mapping[str, Transform]) ->
             element.set(qualified("transforms", key), repr(float(value)))
 
 
-def gatingml_ids(markers: Iterable[str]) -> dict[str, str]:
-    """Give every marker an identifier that XML allows and no other marker has.
+def gatingml_ids(markers: Iterable[str], used: Collection[str] = ()) -> dict[str, str]:
+    """Give every marker or gate an identifier that XML allows and nothing else in the file has.
 
     Parameters
     ----------
     markers
-        Names of the panel.
+        Their names.
+    used
+        Identifiers that the file has already.
 
     Returns
     -------
     dict
-        Marker to identifier: the marker itself where it is letters, digits, ``_``, ``-`` and
+        Name to identifier: the name itself where it is letters, digits, ``_``, ``-`` and
         ``.`` and starts with a letter; else with ``_`` for what is not allowed, and a number
         where two would be equal.
     """
@@ -101,9 +113,9 @@ def gatingml_ids(markers: Iterable[str]) -> dict[str, str]:
         for marker, name in wanted.items()
     }
     # Markers that need no change keep their name.
-    taken = {name for marker, name in wanted.items() if marker == name}
+    taken = {name for marker, name in wanted.items() if marker == name} | set(used)
     for marker, name in wanted.items():
-        if marker != name:
+        if marker != name or name in used:
             number = 1
             while wanted[marker] in taken:
                 number += 1
@@ -139,12 +151,7 @@ def _standard_form(transform: Transform) -> tuple[str, dict[str, float]]:
 
 def _biex_comment(marker: str, transform: Transform) -> str:
     return (
-        f" {marker}: FlowJo biexponential, which Gating-ML cannot express: maximum range "
+        f"{marker}: FlowJo biexponential, which Gating-ML cannot express: maximum range "
         f"{transform.top!r}, positive decades {transform.decades!r}, negative decades "
-        f"{transform.negative!r}, width basis {transform.width_basis!r} "
+        f"{transform.negative!r}, width basis {transform.width_basis!r}"
     )
-
-
-def _without_double_hyphens(text: str) -> str:
-    """XML comments may not hold two hyphens in a row."""
-    return re.sub(r"-(?=-)", "- ", text)

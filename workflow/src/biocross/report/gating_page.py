@@ -136,7 +136,7 @@ class Page:
         majors = _places(scale, scale.ticks.major, tile.left, tile.size)
         for x, label in zip(majors, scale.ticks.labels, strict=True):
             # Labels at the ends keep out of the neighbouring plots.
-            reach = len(label) * SMALL * LETTER / 2 - GAP / 2
+            reach = len(label) * SMALL * LETTER / 2
             x = min(max(x, tile.left + reach), tile.left + tile.size - reach)
             self._write(x, tile.bottom - 4, label, size=SMALL, ha="center", va="top")
         if step.y:
@@ -245,9 +245,20 @@ class Page:
     ) -> None:
         count = outline.inside.size
         share = percent(count, plotted)
-        lines = [*wrap(plain(gate.name), 14), f"{share}  {count:,}"] if gate.name else [share]
+        # A narrow gate has a narrow label, so that its border is seen.
+        letters = int((box[1] - box[0]) * self.size / (TEXT * LETTER))
+        lines = [share]
+        if gate.name:
+            both = f"{share}  {count:,}"
+            lines = wrap(plain(gate.name), min(max(letters, 8), 14))
+            lines += [both] if len(both) <= letters else [share, f"{count:,}"]
         if outline.whole is not None:
-            lines.append(f"{percent(count, outline.whole)} of parent")
+            of_whole = percent(count, outline.whole)
+            lines += (
+                [f"{of_whole} of parent"]
+                if len(of_whole) + 10 <= letters
+                else [of_whole, "of parent"]
+            )
         x, y, ground = room.take(lines, box)
         self._areas["label"].append(ground)
         self._write(x, y, "\n".join(lines), ha="center", va="center", linespacing=1.05, zorder=6)

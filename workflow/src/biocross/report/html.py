@@ -109,7 +109,9 @@ def write_report(
         ],
         "untested": untested(table),
         "ledger": ledger_rows(read_table(flow["ledger"])) if flow else [],
-        "thresholds": threshold_rows(read_table(flow["thresholds"])) if flow else [],
+        "thresholds": threshold_rows(read_table(flow["thresholds"]))
+        if "thresholds" in flow
+        else [],
         "quality_overview": inline_svg(flow["quality_overview"]) if flow else "",
         "notes": _notes(Path(populations), table),
         "methods": methods_paragraphs(settings, versions_by_name),
