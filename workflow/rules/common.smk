@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from biocross.cohort.checks import inspect_cohort, refuse_errors
 from biocross.cohort.config import complete_config
 from biocross.cohort.design import META_NAMES
+from biocross.cohort.gate_files import are_drawn_elsewhere
 from biocross.errors import BiocrossError
 from biocross.workflow import code_digest
 
@@ -32,14 +33,16 @@ SHEETS = [
     for name in ("samples", "patients", "clinical", "counts")
     if INPUTS[name]
 ]
+GATES_DRAWN_ELSEWHERE = are_drawn_elsewhere(INPUTS["gating"])
 GATING_SHEETS = [
     INPUTS[name]
-    for name in ("panel", "populations", "gating", "drug_markers")
+    for name in ("panel", "populations", "gating", "gate_paths", "drug_markers")
     if INPUTS[name]
 ]
-# Tables of `prepare_flow_sample` and of `gate_patient`, which `summarise_flow` gathers.
+# Tables of `prepare_flow_sample` and of `gate_patient`, gathered over samples and patients.
 QUALITY_TABLES = ("ledger", "repairs", "warnings", "sanity")
-GATING_TABLES = ("counts", "expression", "modes", "shifts", "unknown")
+GATING_TABLES = ("counts", "expression", "unknown")
+GATING_TABLES += ("stored_counts",) if GATES_DRAWN_ELSEWHERE else ("modes", "shifts")
 
 
 wildcard_constraints:
@@ -100,6 +103,11 @@ def compensation_matrix():
     if compensation == "controls":
         return OUT / "flow" / "compensation" / "spillover.tsv"
     return [] if compensation in ("file", "none") else compensation
+
+
+def with_thresholds(**inputs):
+    """Return inputs that exist only where gates are ours, with thresholds for every patient."""
+    return inputs if FLOW_SAMPLES and not GATES_DRAWN_ELSEWHERE else {}
 
 
 def with_files(**inputs):

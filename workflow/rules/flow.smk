@@ -1,8 +1,7 @@
-# REQUIRED INPUTS: the FCS files of samples.tsv, panel.tsv, populations.yaml, gating.yaml.
-# OUTPUTS: results/flow/transforms.tsv and .xml, results/flow/events/{sample}.arrow,
-#          results/flow/quality/{ledger,repairs,warnings,sanity}.tsv,
-#          results/flow/gating/{thresholds,modes}.tsv,
-#          results/flow/counts.tsv, results/flow/expression.tsv.
+# REQUIRED INPUTS: the FCS files of samples.tsv, panel.tsv.
+# OUTPUTS: results/flow/compensation/ (from single stains), results/flow/transforms.tsv and .xml,
+#          results/flow/events/{sample}.arrow, results/flow/quality/{ledger,repairs,warnings,sanity,
+#          loss_changes,sample_losses}.tsv.
 
 
 if config["flow"]["compensation"] == "controls":
@@ -72,11 +71,11 @@ rule prepare_flow_sample:
         transforms=rules.estimate_transforms.output.transforms,
         matrix=compensation_matrix(),
     output:
-        events=OUT / "flow" / "events" / "{sample}.arrow",
         **{
             name: OUT / "flow" / "quality" / "samples" / f"{{sample}}.{name}.tsv"
             for name in QUALITY_TABLES
         },
+        events=OUT / "flow" / "events" / "{sample}.arrow",
     log:
         log_path("prepare_flow_sample", "{sample}"),
     benchmark:
@@ -99,137 +98,36 @@ rule prepare_flow_sample:
         "../scripts/prepare_flow_sample.py"
 
 
-GATES = {
-    "strategy": INPUTS["gating"] or [],
-    "populations": INPUTS["populations"],
-    "panel": INPUTS["panel"] or [],
-    "transforms": rules.estimate_transforms.output.transforms,
-}
-
-
-rule estimate_thresholds:
-    input:
-        **GATES,
-        events=lambda wildcards: [
-            *events_of_patient(wildcards),
-            *fmo_events_of_patient(wildcards),
-        ],
-    output:
-        estimates=OUT / "flow" / "gating" / "patients" / "{patient}.estimates.tsv",
-    log:
-        log_path("estimate_thresholds", "{patient}"),
-    benchmark:
-        benchmark_path("estimate_thresholds", "{patient}")
-    resources:
-        mem_mb=lambda wildcards, input, attempt: 500 * attempt + 4 * int(input.size_mb),
-        runtime=20,
-    params:
-        code=code_digest("biocross.flow.gating"),
-        by_stimulation=config["design"]["contrast"] != "stimulation",
-    message:
-        "Estimating the borders of {wildcards.patient} on all visits together"
-    script:
-        "../scripts/estimate_thresholds.py"
-
-
-rule settle_thresholds:
-    input:
-        **GATES,
-        estimates=per_patient("estimates"),
-    output:
-        thresholds=report(
-            OUT / "flow" / "gating" / "thresholds.tsv",
-            caption="../report/thresholds.rst",
-            category="Flow cytometry",
-        ),
-    log:
-        log_path("settle_thresholds"),
-    benchmark:
-        benchmark_path("settle_thresholds")
-    resources:
-        mem_mb=1000,
-        runtime=20,
-    params:
-        code=code_digest("biocross.flow.settled_thresholds"),
-    message:
-        "Comparing the borders of all patients"
-    script:
-        "../scripts/settle_thresholds.py"
-
-
-rule gate_patient:
-    input:
-        **GATES,
-        events=events_of_patient,
-        thresholds=rules.settle_thresholds.output.thresholds,
-    output:
-        **{
-            name: OUT / "flow" / "gating" / "patients" / f"{{patient}}.{name}.tsv"
-            for name in GATING_TABLES
-        },
-    log:
-        log_path("gate_patient", "{patient}"),
-    benchmark:
-        benchmark_path("gate_patient", "{patient}")
-    resources:
-        mem_mb=lambda wildcards, input, attempt: 500 * attempt + 4 * int(input.size_mb),
-        runtime=20,
-    params:
-        code=code_digest("biocross.flow.gating"),
-    message:
-        "Gating all visits of {wildcards.patient}"
-    script:
-        "../scripts/gate_patient.py"
-
-
-rule summarise_flow:
+rule summarise_quality:
     input:
         **{name: per_sample(name) for name in QUALITY_TABLES},
-        **{name: per_patient(name) for name in GATING_TABLES},
     output:
-        counts=OUT / "flow" / "counts.tsv",
-        expression=OUT / "flow" / "expression.tsv",
-        modes=OUT / "flow" / "gating" / "modes.tsv",
-        shifts=OUT / "flow" / "gating" / "shifts.tsv",
-        unknown=OUT / "flow" / "gating" / "unknown.tsv",
-        ledger=report(
-            OUT / "flow" / "quality" / "ledger.tsv",
-            caption="../report/ledger.rst",
-            category="Flow cytometry",
-        ),
-        repairs=report(
-            OUT / "flow" / "quality" / "repairs.tsv",
-            caption="../report/repairs.rst",
-            category="Flow cytometry",
-        ),
-        warnings=report(
-            OUT / "flow" / "quality" / "warnings.tsv",
-            caption="../report/warnings.rst",
-            category="Flow cytometry",
-        ),
-        sanity=report(
-            OUT / "flow" / "quality" / "sanity.tsv",
-            caption="../report/sanity.rst",
-            category="Flow cytometry",
-        ),
+        **{
+            name: report(
+                OUT / "flow" / "quality" / f"{name}.tsv",
+                caption=f"../report/{name}.rst",
+                category="Flow cytometry",
+            )
+            for name in QUALITY_TABLES
+        },
     log:
-        log_path("summarise_flow"),
+        log_path("summarise_quality"),
     benchmark:
-        benchmark_path("summarise_flow")
+        benchmark_path("summarise_quality")
     resources:
         mem_mb=1000,
         runtime=20,
     params:
         code=code_digest("biocross.flow.summary"),
     message:
-        "Gathering the tables of all samples and patients"
+        "Gathering what the quality steps of all samples found"
     script:
         "../scripts/summarise_flow.py"
 
 
 rule find_quality_losses:
     input:
-        ledger=rules.summarise_flow.output.ledger,
+        ledger=rules.summarise_quality.output.ledger,
         samples=rules.check_cohort.output.samples,
         pairs=rules.check_cohort.output.pairs,
     output:
@@ -252,31 +150,3 @@ rule find_quality_losses:
         "Testing whether one visit lost more events than the other"
     script:
         "../scripts/find_quality_losses.py"
-
-
-rule measure_marker_shifts:
-    input:
-        modes=rules.summarise_flow.output.modes,
-        transforms=rules.estimate_transforms.output.transforms,
-        samples=rules.check_cohort.output.samples,
-        pairs=rules.check_cohort.output.pairs,
-    output:
-        shifts=OUT / "flow" / "gating" / "marker_shifts.tsv",
-        summary=report(
-            OUT / "flow" / "gating" / "marker_shift_summary.tsv",
-            caption="../report/marker_shifts.rst",
-            category="Flow cytometry",
-        ),
-    log:
-        log_path("measure_marker_shifts"),
-    benchmark:
-        benchmark_path("measure_marker_shifts")
-    resources:
-        mem_mb=1000,
-        runtime=20,
-    params:
-        code=code_digest("biocross.flow.marker_shifts"),
-    message:
-        "Measuring how far the markers of the gates moved between visits"
-    script:
-        "../scripts/measure_marker_shifts.py"

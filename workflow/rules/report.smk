@@ -56,7 +56,7 @@ rule plot_time_quality:
 
 rule plot_quality_overview:
     input:
-        ledger=rules.summarise_flow.output.ledger,
+        ledger=rules.summarise_quality.output.ledger,
         samples=rules.check_cohort.output.samples,
     output:
         overview=report(
@@ -84,15 +84,17 @@ rule plot_quality_overview:
 rule write_report:
     input:
         **with_files(
-            ledger=rules.summarise_flow.output.ledger,
-            thresholds=rules.settle_thresholds.output.thresholds,
-            repairs=rules.summarise_flow.output.repairs,
-            warnings=rules.summarise_flow.output.warnings,
-            sanity=rules.summarise_flow.output.sanity,
+            ledger=rules.summarise_quality.output.ledger,
+            repairs=rules.summarise_quality.output.repairs,
+            warnings=rules.summarise_quality.output.warnings,
+            sanity=rules.summarise_quality.output.sanity,
             loss_changes=rules.find_quality_losses.output.losses,
-            marker_shift_summary=rules.measure_marker_shifts.output.summary,
             quality_overview=rules.plot_quality_overview.output.overview,
             channels=OUT / "cohort" / "channels.tsv",
+        ),
+        **with_thresholds(
+            thresholds=OUT / "flow" / "gating" / "thresholds.tsv",
+            marker_shift_summary=OUT / "flow" / "gating" / "marker_shift_summary.tsv",
         ),
         statistics=[
             rules.find_paired_changes.output.changes,

@@ -12,6 +12,7 @@ from biocross.cohort.cross_checks import (
     contrast_problems,
     control_problems,
     duplicates,
+    is_file,
     level_problems,
     link_problems,
     missing_files,
@@ -21,6 +22,7 @@ from biocross.cohort.cross_checks import (
 from biocross.cohort.design import Cohort, Sample, parse_contrast
 from biocross.cohort.drug_checks import drug_problems
 from biocross.cohort.frequency_table import Frequency, frequency_samples, read_frequencies
+from biocross.cohort.gate_files import are_drawn_elsewhere, gated_populations
 from biocross.cohort.panel import Channel, read_panel
 from biocross.cohort.sheets import (
     Problem,
@@ -211,6 +213,8 @@ def _read_gates(
     """Return the populations that are gated, and what is wrong with their gates."""
     if not inputs["gating"] or not inputs["panel"]:
         return (), []
+    if are_drawn_elsewhere(inputs["gating"]):
+        return gated_populations(inputs["gate_paths"]), _drawn_problems(inputs)
     channels, panel_problems = read_panel(Path(inputs["panel"]))
     if panel_problems:
         return (), []
@@ -223,6 +227,19 @@ def _read_gates(
         return strategy.gates, []
     listed = "; ".join(f"{name} ({reason})" for name, reason in strategy.skipped.items())
     return strategy.gates, [caution(inputs["gating"], f"not gated with this panel: {listed}")]
+
+
+def _drawn_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+    """Find a file of gates that is missing, or that lacks its sheet; `check_cohort` reads it."""
+    if not is_file(Path(inputs["gating"])):
+        return [Problem(inputs["gating"], None, "there is no such file")]
+    if not inputs["gate_paths"]:
+        message = (
+            "needs inputs.gate_paths, the sheet that says which gate is which population; "
+            "`biocross gates` proposes one"
+        )
+        return [Problem(inputs["gating"], None, message)]
+    return []
 
 
 def _covariate_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Problem]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from biocross.cohort.cross_checks import is_file
 from biocross.cohort.design import Cohort
+from biocross.cohort.gate_files import gate_file_problems
 from biocross.cohort.instruments import compare_headers
 from biocross.cohort.panel import read_panel
 from biocross.cohort.sheets import Problem
@@ -33,10 +34,11 @@ def header_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
     panel, panel_problems = read_panel(Path(inputs["panel"]))
     if panel_problems:
         return []
+    drawn = gate_file_problems(config, cohort)
     folder = Path(inputs["folder"])
     there = [sample for sample in samples if is_file(folder / sample.path)]
     found = compare_headers(there, panel, folder)[0] if there else []
-    return [
+    return drawn + [
         Problem(problem.file or "the FCS files", None, problem.message, problem.severity)
         for problem in found
     ]

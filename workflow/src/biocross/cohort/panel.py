@@ -58,6 +58,9 @@ def read_panel(path: Path) -> tuple[list[Channel], list[Problem]]:
                 problems.append(Problem(str(path), row.number, message))
             seen.setdefault(name, row.number)
         panel.append(channel)
+    if not panel:
+        message = "no channel is used; give at least one a kind other than unused"
+        problems.append(Problem(str(path), None, message, column="kind"))
     return panel, problems
 
 

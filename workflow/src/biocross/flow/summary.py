@@ -6,6 +6,7 @@ from pathlib import Path
 from biocross.flow.flagging import LEDGER_COLUMNS
 from biocross.flow.gate_counts import COUNT_COLUMNS, EXPRESSION_COLUMNS, UNKNOWN_COLUMNS
 from biocross.flow.gate_shifts import SHIFTED_COLUMNS
+from biocross.flow.imported.counts import STORED_COUNTS_COLUMNS
 from biocross.flow.marker_modes import MODE_COLUMNS
 from biocross.flow.marker_sanity import SANITY_COLUMNS
 from biocross.flow.prepare import REPAIR_COLUMNS, WARNING_COLUMNS
@@ -16,6 +17,7 @@ COLUMNS = {
     "expression": EXPRESSION_COLUMNS,
     "shifts": SHIFTED_COLUMNS,
     "unknown": UNKNOWN_COLUMNS,
+    "stored_counts": STORED_COUNTS_COLUMNS,
     "modes": MODE_COLUMNS,
     "ledger": LEDGER_COLUMNS,
     "repairs": REPAIR_COLUMNS,
