@@ -2,6 +2,7 @@
 # make test   install once with the test tools, run all tests
 # make lint   formatting, style, types, workflow
 # make validate-statistics   minutes: the statistics on simulated studies with known truth
+# make bench  two minutes: time and memory beside other programs, into results/benchmarks/peers.tsv
 # CONFIG=config/examples/bcr_xl/config.yaml make run   runs another configuration
 PYTHON ?= python3
 CORES ?= all
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes -r
 
-.PHONY: run test lint validate-statistics lock clean
+.PHONY: run test lint bench validate-statistics lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
@@ -27,6 +28,9 @@ lint: $(VENV)/installed-dev
 	$(BIN)/snakefmt --check Snakefile workflow
 	@# One locked environment serves all rules: the lint for an environment per rule is set aside.
 	! $(BIN)/snakemake --lint 2>&1 | grep '^    \* ' | grep -v 'Specify a conda environment or container'
+
+bench: $(VENV)/installed
+	$(BIN)/python tests/benchmarks/run.py
 
 # The statistics on simulated studies with known truth; rewrites the numbers in docs/validation.md.
 validate-statistics: $(VENV)/installed-dev
