@@ -39,7 +39,7 @@ class Estimator:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, values, batches, rule, decades_per_unit, fmo):
+    def __call__(self, values, batches, rule, decades_per_unit, fmo, transform=None):
         self.calls.append((values, batches, rule, decades_per_unit, fmo))
         borders = tuple(float(column.mean()) if column.size else NAN for column in values)
         return Joint(borders, negative_modes=borders, n_events=sum(c.size for c in values))

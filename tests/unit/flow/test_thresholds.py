@@ -2,10 +2,17 @@ import math
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 
-from biocross.flow.thresholds import TAIL_SD, find_peaks, find_tail, find_valley
+from biocross.flow.thresholds import (
+    TAIL_SD,
+    find_fmo,
+    find_mixture,
+    find_peaks,
+    find_tail,
+    find_valley,
+)
 
 
 @pytest.fixture
@@ -79,6 +86,19 @@ def test_rare_positives(random, share):
     assert found.source == "valley"
     assert 0.2 + 3 * 0.05 < found.value < 0.7 - 2 * 0.06
     assert (values > found.value).mean() == pytest.approx(share, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("number", "share"), [(20_000, 0.001), (100_000, 0.0005), (250_000, 0.0002)]
+)
+def test_very_rare_positives_show_at_a_wider_bandwidth(random, number, share):
+    """They lie apart, but so thin that the density of the many does not show them."""
+    found = [
+        find_valley(mixture(random, number, (1 - share, 0.2, 0.05), (share, 0.8, 0.06)))
+        for _ in range(10)
+    ]
+    assert sum(one.source == "valley" for one in found) >= 9
+    assert all(0.2 + 4 * 0.05 < one.value < 0.75 for one in found if one.source == "valley")
 
 
 def test_one_mode_has_no_valley_but_a_tail(random):
@@ -181,3 +201,99 @@ def test_peaks_that_are_counting_noise_are_merged():
 def test_peak_at_the_end_of_the_grid():
     assert find_peaks(np.array([5.0, 3, 1, 0, 0]), 10) == [0]
     assert find_peaks(np.array([0.0, 0, 1, 3, 5]), 10) == [4]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ((0.5, 0.2, 0.05), (0.5, 0.7, 0.05)),
+        ((0.9, 0.2, 0.08), (0.1, 0.6, 0.1)),
+        ((0.2, -2.0, 0.5), (0.8, 1.0, 0.8)),
+        ((0.99, 0.2, 0.05), (0.01, 0.6, 0.1)),
+    ],
+)
+def test_mixture_is_where_both_components_are_equally_likely(random, parts):
+    (low_share, low, low_sd), (high_share, high, high_sd) = parts
+    found = find_mixture(mixture(random, 50_000, *parts))
+    expected = brentq(
+        lambda x: low_share * norm.pdf(x, low, low_sd) - high_share * norm.pdf(x, high, high_sd),
+        low,
+        high,
+    )
+    assert found.source == "mixture"
+    assert found.value == pytest.approx(expected, abs=0.03 * (high - low))
+    separation = (high - low) / math.sqrt((low_sd**2 + high_sd**2) / 2)
+    assert found.separation == pytest.approx(separation, rel=0.08)
+    assert math.isnan(found.depth)
+
+
+def test_mixture_agrees_with_scikit_learn(random):
+    from sklearn.mixture import GaussianMixture
+
+    values = mixture(random, 20_000, (0.7, 0.2, 0.08), (0.3, 0.55, 0.12))
+    model = GaussianMixture(2, tol=1e-8, max_iter=1000, random_state=0).fit(values[:, None])
+    means = model.means_.ravel()
+    grid = np.linspace(means.min(), means.max(), 2000)
+    positive = model.predict_proba(grid[:, None])[:, np.argmax(means)]
+    border = grid[np.argmax(positive > 0.5)]
+    assert find_mixture(values).value == pytest.approx(border, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [((0.5, 0.2, 0.1), (0.5, 0.35, 0.1)), ((1.0, 0.2, 0.1),)],
+    ids=["too near", "one only"],
+)
+def test_a_mixture_that_is_none_is_refused(random, parts):
+    found = find_mixture(mixture(random, 20_000, *parts))
+    assert found.source == "tail"
+    assert not found.separation >= 2
+
+
+def test_a_refused_mixture_tells_its_separation(random):
+    """At D = 1.8 the two would be fitted well enough, but one cell in six misplaced."""
+    found = find_mixture(mixture(random, 40_000, (0.7, 0.2, 0.1), (0.3, 0.38, 0.1)))
+    assert found.source == "tail"
+    assert 1.5 < found.separation < 2
+
+
+def test_a_mixture_with_a_handful_is_refused(random):
+    """Eight events of 20,000 are no population, however far away."""
+    found = find_mixture(mixture(random, 20_000, (0.9996, 0.2, 0.05), (0.0004, 0.9, 0.02)))
+    assert found.source != "mixture"
+    assert found.value < 0.9
+
+
+def test_a_mixture_outside_the_believed_range_is_refused(random):
+    values = mixture(random, 20_000, (0.5, 0.2, 0.05), (0.5, 0.7, 0.05))
+    found = find_mixture(values, (0.1, 0.25))
+    assert found.source == "tail"
+    assert 0.1 <= found.value <= 0.25
+    assert find_mixture(values, (0.3, 0.6)).source == "mixture"
+
+
+def test_mixture_of_too_few_and_of_equal_values():
+    assert find_mixture(np.zeros(49, dtype=np.float32)).source == "too_few_events"
+    assert find_mixture(np.zeros(1000, dtype=np.float32)).source == "tail"
+
+
+def test_fmo_of_a_normal_control_is_its_tail(random):
+    """Of a normal distribution the 99.5th percentile lies at 2.58 SD, the floor at 3."""
+    found = find_fmo(random.normal(0.3, 0.1, 50_000).astype(np.float32), 0.3)
+    assert found.source == "fmo"
+    assert found.value == pytest.approx(0.6, abs=0.01)
+
+
+def test_fmo_of_a_skewed_control_is_its_percentile(random):
+    """Spillover of the other dyes stretches the control upwards: this is what it is for."""
+    control = mixture(random, 50_000, (0.9, 0.3, 0.05), (0.1, 0.8, 0.05))
+    found = find_fmo(control, 0.3)
+    assert found.value == pytest.approx(np.percentile(control, 99.5), abs=1e-6)
+    assert (control > found.value).mean() == pytest.approx(0.005, abs=0.0005)
+
+
+def test_fmo_of_too_few_events_and_within_its_range(random):
+    control = random.normal(0.3, 0.1, 200).astype(np.float32)
+    assert find_fmo(control[:-1], 0.3).source == "too_few_events"
+    assert math.isnan(find_fmo(control[:-1], 0.3).value)
+    assert find_fmo(control, 0.3, (0.3, 0.4)).value == pytest.approx(0.4)

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from biocross.errors import ConfigError
 from biocross.flow.compensation import compensate
 from biocross.flow.fcs import read_fcs
-from biocross.flow.thresholds import _smooth, find_peaks
+from biocross.flow.thresholds import smooth, find_peaks
 from biocross.flow.transforms import (
     Transform,
     apply_transform,
@@ -331,7 +331,7 @@ def test_negatives_of_real_channels_are_one_peak(test_data, name, split_when_nar
         assert 0.3 < widths["chosen"] < 0.7
         for which, width in widths.items():
             transform = Transform("logicle", top, logicle_decades(top), width)
-            grid, density, effective = _smooth(apply_transform(values, transform).astype(float))
+            grid, density, effective = smooth(apply_transform(values, transform).astype(float))
             peaks = invert_transform(grid[find_peaks(density, effective)], transform)
             if np.sum(np.abs(peaks) < 4 * abs(reference)) > 1 and peaks[0] < 0:
                 split[which].append(channel)

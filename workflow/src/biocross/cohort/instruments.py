@@ -13,7 +13,6 @@ from biocross.cohort.sheets import did_you_mean
 from biocross.errors import FcsError
 from biocross.flow.header_values import dye_of, iso_date
 from biocross.flow.headers import FcsHeader, read_header
-from biocross.flow.spillover import unread_compensation
 from biocross.tables import write_rows
 
 FILE_COLUMNS = (
@@ -181,7 +180,7 @@ def _file_problems(file: _File) -> list[HeaderProblem]:
     if header.has_broken_spillover:
         message = "has a spillover matrix that cannot be parsed; export the file again"
         problems.append(file.exclusion(message))
-    if not header.spillover_channels and (words := unread_compensation(header.keywords)):
+    if words := _unread_compensation(header):
         problems.append(file.problem("warning", words))
     if header.several_data_sets:
         problems.append(file.problem("warning", "holds several data sets; the first one is read"))
@@ -191,6 +190,16 @@ def _file_problems(file: _File) -> list[HeaderProblem]:
         if repair.what == "duplicate_channel"
     ]
     return problems
+
+
+def _unread_compensation(header: FcsHeader) -> str:
+    """Say what an old header tells of compensation that is not applied."""
+    if header.spillover_channels or not any(k[:3] in ("dfc", "com") for k in header.keywords):
+        return ""
+    # Imported here: it needs numpy, and hardly any file has such keywords.
+    from biocross.flow.spillover import unread_compensation
+
+    return unread_compensation(header.keywords)
 
 
 def _panel_problems(file: _File, panel: Sequence[Channel]) -> list[HeaderProblem]:

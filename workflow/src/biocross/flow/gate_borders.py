@@ -1,9 +1,7 @@
 """Where the borders of a gating tree come from: given, settled for the cohort, or estimated."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +9,8 @@ from numpy.typing import NDArray
 from biocross.cohort.strategy import ThresholdRule
 from biocross.flow.events import Events
 from biocross.flow.gate_tree import Indices
-
-if TYPE_CHECKING:
-    from biocross.flow.joint_thresholds import JointBorder
+from biocross.flow.joint_thresholds import JointBorder, joint_border
+from biocross.flow.transforms import Transform
 
 NAN = float("nan")
 
@@ -112,6 +109,8 @@ class EstimatedBorders:
         By position of an FMO control among the samples, the marker that it leaves out.
     by_stimulation
         False where stimulated and unstimulated samples are a pair: they are estimated together.
+    transforms
+        By marker; with them a border follows a drift of the signal, not only of the display.
     estimator
         In place of `joint_border`.
 
@@ -127,16 +126,14 @@ class EstimatedBorders:
         kinds: Mapping[str, str],
         controls: Mapping[int, str] | None = None,
         by_stimulation: bool = True,
-        estimator: Callable[..., JointBorder] | None = None,
+        transforms: Mapping[str, Transform] | None = None,
+        estimator: Callable[..., JointBorder] = joint_border,
     ) -> None:
-        if estimator is None:
-            from biocross.flow.joint_thresholds import joint_border
-
-            estimator = joint_border
         self.decades_per_unit = decades_per_unit
         self.kinds = kinds
         self.controls = dict(controls or {})
         self.by_stimulation = by_stimulation
+        self.transforms = transforms or {}
         self.estimates: dict[tuple[str, str], list[Estimate]] = {}
         self._estimator = estimator
 
@@ -205,6 +202,7 @@ class EstimatedBorders:
             rule,
             self.decades_per_unit.get(rule.marker, NAN),
             [controls[batch] for batch in batches],
+            self.transforms.get(rule.marker),
         )
 
     def _control_values(

@@ -79,6 +79,7 @@ def estimate_thresholds(
         {channel.marker: channel.kind for channel in plan.channels},
         fmo_controls(samples, plan.channels),
         by_stimulation,
+        load_transforms(transforms),
     )
     gating = Gating(samples, plan.strategy, borders)
     for population in plan.order:

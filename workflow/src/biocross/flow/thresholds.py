@@ -202,6 +202,8 @@ def _fit_two_normals(
     """Return shares, means and SDs of two normal components, the lower one first."""
     low, high = float(values.min()), float(values.max())
     if not low < border < high:
+        border = float(values.mean())
+    if low == high:
         return None
     counts, edges = np.histogram(values, GRID_SIZE, (low, high))
     step = edges[1] - edges[0]
