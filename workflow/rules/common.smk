@@ -8,7 +8,6 @@ from snakemake.exceptions import WorkflowError
 
 from biocross.cohort.checks import inspect_cohort, refuse_errors
 from biocross.cohort.config import complete_config
-from biocross.cohort.design import META_NAMES
 from biocross.cohort.gate_files import are_drawn_elsewhere
 from biocross.errors import BiocrossError
 from biocross.workflow import code_digest
@@ -113,3 +112,21 @@ def with_thresholds(**inputs):
 def with_files(**inputs):
     """Return inputs that exist only where the study has files, not just a table of frequencies."""
     return inputs if FLOW_SAMPLES else {}
+
+
+def per_sample_figures():
+    """Return the figure of every sample's acquisition."""
+    folder = OUT / "figures" / "flow_quality" / "time"
+    return [folder / f"{sample}.svg" for sample in FLOW_SAMPLES]
+
+
+def per_patient_figures():
+    """Return the pictures and documents of every patient's gates, and the sheet of all borders."""
+    if not FLOW_SAMPLES or GATES_DRAWN_ELSEWHERE:
+        return []
+    figures, gating = OUT / "figures" / "gating", OUT / "flow" / "gating"
+    return [
+        *(figures / f"{patient}.pdf" for patient in FLOW_PATIENTS),
+        *(gating / "patients" / f"{patient}.gates.xml" for patient in FLOW_PATIENTS),
+        figures / "thresholds.pdf",
+    ]

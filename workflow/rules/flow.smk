@@ -88,9 +88,7 @@ rule prepare_flow_sample:
         cytometry=config["flow"]["cytometry"],
         compensation=config["flow"]["compensation"],
         skip_quality=config["flow"]["skip_quality"],
-        meta=lambda wildcards: [
-            getattr(FLOW_FILES[wildcards.sample], name) for name in META_NAMES
-        ],
+        meta=lambda wildcards: list(FLOW_FILES[wildcards.sample].meta),
         batch=lambda wildcards: FLOW_FILES[wildcards.sample].batch,
     message:
         "Reading, compensating and transforming {wildcards.sample}"

@@ -187,6 +187,28 @@ rule summarise_flow:
 
 if not GATES_DRAWN_ELSEWHERE:
 
+    rule export_gates:
+        input:
+            **GATES,
+            events=events_of_patient,
+            thresholds=rules.settle_thresholds.output.thresholds,
+        output:
+            gates=OUT / "flow" / "gating" / "patients" / "{patient}.gates.xml",
+        log:
+            log_path("export_gates", "{patient}"),
+        benchmark:
+            benchmark_path("export_gates", "{patient}")
+        resources:
+            mem_mb=lambda wildcards, input, attempt: 500 * attempt
+            + 4 * int(input.size_mb),
+            runtime=20,
+        params:
+            code=code_digest("biocross.flow.settled_gating"),
+        message:
+            "Writing the gates of {wildcards.patient} as GatingML"
+        script:
+            "../scripts/export_gates.py"
+
     rule measure_marker_shifts:
         input:
             modes=rules.summarise_flow.output.modes,

@@ -1,5 +1,6 @@
 # REQUIRED INPUTS: results/statistics/*.tsv, results/populations/*.tsv, results/cohort/*.tsv.
 # OUTPUTS: results/figures/paired_changes.{pdf,svg,png}, results/figures/flow_quality/,
+#          results/figures/gating/,
 #          results/report.html.
 
 
@@ -52,6 +53,61 @@ rule plot_time_quality:
         "Drawing the acquisition of {wildcards.sample} over time"
     script:
         "../scripts/plot_time_quality.py"
+
+
+if not GATES_DRAWN_ELSEWHERE:
+
+    rule plot_patient_gating:
+        input:
+            **GATES,
+            events=events_of_patient,
+            thresholds=rules.settle_thresholds.output.thresholds,
+        output:
+            figure=OUT / "figures" / "gating" / "{patient}.pdf",
+        log:
+            log_path("plot_patient_gating", "{patient}"),
+        benchmark:
+            benchmark_path("plot_patient_gating", "{patient}")
+        resources:
+            mem_mb=lambda wildcards, input, attempt: 800 * attempt
+            + 4 * int(input.size_mb),
+            runtime=20,
+        params:
+            code=code_digest("biocross.report.settled_figures"),
+            levels=lambda wildcards: [
+                COHORT.level(sample) for sample in FLOW_PATIENTS[wildcards.patient]
+            ],
+        message:
+            "Drawing the gates of {wildcards.patient}, visits side by side"
+        script:
+            "../scripts/plot_patient_gating.py"
+
+    rule plot_cohort_thresholds:
+        input:
+            **GATES,
+            events=[
+                OUT / "flow" / "events" / f"{sample}.arrow" for sample in FLOW_SAMPLES
+            ],
+            thresholds=rules.settle_thresholds.output.thresholds,
+        output:
+            figure=report(
+                OUT / "figures" / "gating" / "thresholds.pdf",
+                caption="../report/thresholds.rst",
+                category="Flow cytometry",
+            ),
+        log:
+            log_path("plot_cohort_thresholds"),
+        benchmark:
+            benchmark_path("plot_cohort_thresholds")
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            code=code_digest("biocross.report.settled_figures"),
+        message:
+            "Drawing the borders of all patients, outliers first"
+        script:
+            "../scripts/plot_cohort_thresholds.py"
 
 
 rule plot_quality_overview:

@@ -178,6 +178,34 @@ rule find_clinical_associations:
         "../scripts/find_clinical_associations.py"
 
 
+rule find_stimulated_responses:
+    input:
+        counts=rules.gather_populations.output.counts,
+        samples=rules.check_cohort.output.samples,
+        pairs=rules.check_cohort.output.pairs,
+    output:
+        responses=OUT / "statistics" / "stimulated_responses.tsv",
+        changes=report(
+            OUT / "statistics" / "net_response_changes.tsv",
+            caption="../report/net_response_changes.rst",
+            category="Changes",
+        ),
+    log:
+        log_path("find_stimulated_responses"),
+    benchmark:
+        benchmark_path("find_stimulated_responses")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.statistics.stimulation"),
+        fdr=config["statistics"]["fdr"],
+    message:
+        "Comparing stimulated with unstimulated samples"
+    script:
+        "../scripts/find_stimulated_responses.py"
+
+
 rule vary_specifications:
     input:
         **POPULATION_PAIRS,

@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from biocross.errors import ConfigError
 from biocross.flow.compensation import compensate
 from biocross.flow.fcs import read_fcs
-from biocross.flow.thresholds import smooth, find_peaks
+from biocross.flow.thresholds import find_peaks, smooth
 from biocross.flow.transforms import (
     Transform,
     apply_transform,

@@ -1,5 +1,6 @@
 """From an FCS file to prepared events: read, compensate, transform, flag."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
@@ -110,9 +111,17 @@ def _without_events(channels: Sequence[Channel], meta: Mapping[str, str]) -> Eve
 
 
 def _described(signals: Signals, cytometry: str) -> dict[str, str]:
-    """Say what the flags and the time of the prepared events mean."""
-    unit = {} if np.isnan(signals.time_step) else {"time_unit": "s"}
-    return {"flag_steps": ",".join(flag_steps(cytometry)), **unit}
+    """Say what the flags and the time of the prepared events mean, and how they were made."""
+    described = {
+        "flag_steps": ",".join(flag_steps(cytometry)),
+        "channels": json.dumps(dict(signals.channels)),
+    }
+    if not np.isnan(signals.time_step):
+        described["time_unit"] = "s"
+    if signals.spillover is not None:
+        channels, matrix, _ = signals.spillover
+        described["spillover"] = json.dumps([channels, matrix.tolist()])
+    return described
 
 
 def _refuse_empty(fcs: Path | str, signals: Signals) -> None:

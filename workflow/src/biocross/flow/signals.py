@@ -1,6 +1,6 @@
 """The panel's channels of one file, as acquired and compensated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +60,10 @@ class Signals(NamedTuple):
         What was compensated with what, in words.
     cautions
         What casts doubt on the compensation.
+    spillover
+        The matrix that was used; None where nothing was compensated.
+    channels
+        By marker, the name of its channel in this file.
     """
 
     raw: dict[str, Column]
@@ -70,6 +74,8 @@ class Signals(NamedTuple):
     repairs: tuple[Repair, ...]
     compensation: str
     cautions: tuple[str, ...] = ()
+    spillover: Spillover | None = None
+    channels: Mapping[str, str] = {}
 
     @property
     def n_events(self) -> int:
@@ -131,6 +137,8 @@ def read_signals(
         repairs=file.repairs,
         compensation=choice.note,
         cautions=tuple(cautions),
+        spillover=choice.spillover,
+        channels={marker: file.channels[column] for marker, column in columns.items()},
     )
 
 

@@ -120,7 +120,7 @@ def load_transforms(path: Path | str) -> dict[str, Transform]:
     return {
         row["marker"]: Transform(
             row["transform"],
-            **{name: float(row[name]) for name in PARAMETERS[row["transform"]]},
+            **{name: float(row[name]) for name in PARAMETERS[row["transform"]] if row.get(name)},
         )
         for row in read_rows(path)
     }
