@@ -200,6 +200,43 @@ def test_a_right_column_beside_an_odd_one_is_no_mistake():
     assert clinical_problems("clinical.tsv", [SheetRow(2, cells)], {"baseline"}, ()) == []
 
 
+def stimulated(study, *rows):
+    """Add stimulated samples, given as (patient, visit, batch)."""
+    added = [
+        Sample(
+            f"{patient}_{visit}_PMA", patient, visit, batch=batch, tissue="pbmc", stimulation="PMA"
+        )
+        for patient, visit, batch in rows
+    ]
+    return Cohort((*study.samples, *added), study.patients, {}, study.levels)
+
+
+def test_stimulated_samples_make_no_pairs():
+    study = stimulated(cohort(arm(6)), *((patient, "baseline", "lot_9") for patient in arm(1)))
+    (group,) = pair_groups(study)
+    assert len(group.pairs) == 6
+    assert not group.moved
+
+
+def test_stimulated_samples_without_background():
+    study = cohort(arm(7), missing={("P2", "month_4")})
+    rows = [(patient, visit, "lot_1") for patient in ("P1", "P2") for visit in study.levels]
+    _, sentence = words(stimulated(study, *rows))
+    assert sentence == (
+        "flow: 1 of 4 stimulated samples without an unstimulated one of the same patient and "
+        "visit (P2_month_4_PMA); their response is not known (no_background)"
+    )
+
+
+def test_stimulated_samples_of_another_batch():
+    rows = [("P1", "baseline", "lot_1"), ("P2", "baseline", "lot_2"), ("P3", "baseline", "")]
+    (sentence,) = words(stimulated(cohort(arm(6)), *rows))
+    assert sentence == (
+        "flow: 1 of 3 stimulated samples of another batch than the unstimulated one "
+        "(P2_baseline_PMA); a shift between batches would look like a response"
+    )
+
+
 def test_primary_populations_that_nothing_counts():
     assert ungated_caution("gating.yaml", ["Th2"], ["Th2", "Tc2"]) == []
     (problem,) = ungated_caution("gating.yaml", ["Th2", "ILC2"], ["Th2"])

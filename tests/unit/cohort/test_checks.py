@@ -257,20 +257,61 @@ def test_stimulation_must_be_given_where_it_is_compared(study, problems):
     ]
 
 
-def test_visits_are_not_compared_where_some_samples_are_stimulated(study, problems):
-    """Which of the two would be the patient's baseline?"""
+def stimulated(study, *stimulations):
+    """Write the samples of one patient and visit, one per stimulation, and those of the others."""
+    rows = [
+        f"s{i} P1 baseline flow P1_baseline.fcs lot_1 pbmc {stimulation}"
+        for i, stimulation in enumerate(stimulations)
+    ]
+    for i, row in enumerate(rows[1:], 1):
+        name = f"stimulated_{i}.fcs"
+        (study.folder / "fcs" / name).touch()
+        rows[i] = row.replace("P1_baseline.fcs", name)
     study.write(
         "samples",
         "sample_id patient_id visit modality path batch tissue stimulation",
-        "a P1 baseline flow P1_baseline.fcs lot_1 pbmc .",
-        "b P1 baseline flow P2_month_4.fcs lot_1 pbmc PMA",
+        *rows,
         "c P1 month_4 flow P1_month_4.fcs lot_1 pbmc .",
         "d P2 baseline flow P2_baseline.fcs lot_1 pbmc .",
     )
+
+
+@pytest.mark.parametrize("word", [".", "none", "Unstim", "un-stimulated", "DMSO", "Medium", "Ref"])
+def test_stimulated_samples_stand_beside_an_unstimulated_one(study, problems, word):
+    stimulated(study, word, "PMA", "HDM")
+    assert problems() == []
+    cohort = load_cohort(study.config)
+    assert [sample.stimulus for sample in cohort.stimulated] == ["PMA", "HDM"]
+
+
+def test_a_visit_has_one_unstimulated_sample(study, problems):
+    """Which of the two would be the background?"""
+    stimulated(study, "medium", "DMSO", "PMA")
     assert problems() == [
-        'samples.tsv: samples "a" and "b" are of the same patient and visit; design.contrast: '
-        "visit compares one sample per visit (leave the stimulated ones out, or compare "
-        "stimulations)"
+        'samples.tsv: samples "s0" (medium) and "s1" (DMSO) are both the unstimulated sample of '
+        "one patient and visit; keep the one that the stimulated ones are compared with"
+    ]
+
+
+def test_replicates_of_a_stimulation_are_refused(study, problems):
+    stimulated(study, ".", "PMA", "PMA")
+    (problem,) = problems()
+    assert 'stimulation "PMA", modality "flow" is already in row 3; keep one' in problem
+
+
+def test_visits_of_stimulated_samples_alone_have_nothing_to_compare(study, problems):
+    study.write(
+        "samples",
+        "sample_id patient_id visit modality path batch tissue stimulation",
+        "a P1 baseline flow P1_baseline.fcs lot_1 pbmc PMA",
+        "b P1 month_4 flow P1_month_4.fcs lot_1 pbmc PMA",
+        "c P2 baseline flow P2_baseline.fcs lot_1 pbmc LPS",
+    )
+    assert problems() == [
+        "samples.tsv: every sample of flow is stimulated (PMA, LPS); "
+        "design.contrast: visit compares unstimulated samples, whose stimulation is empty or a "
+        "word such as none, unstimulated, medium, dmso; add them, or leave the stimulation empty "
+        "where all samples were treated alike and shall be compared as they are"
     ]
 
 
@@ -285,7 +326,9 @@ def test_stimulations_are_compared_within_one_visit(study, problems):
     )
     assert problems() == [
         "samples.tsv: design.contrast: stimulation compares within one visit, but there are 2 "
-        "(baseline, month_4); make one configuration per visit"
+        "(baseline, month_4), and visits of one patient are not independent; make one "
+        "configuration per visit, or compare visits (design.contrast: visit), which compares the "
+        "responses to the stimulation too"
     ]
 
 

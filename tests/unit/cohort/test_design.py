@@ -1,6 +1,14 @@
 import pytest
 
-from biocross.cohort.design import Cohort, Contrast, Sample, parse_contrast
+from biocross.cohort.design import (
+    META_NAMES,
+    UNSTIMULATED,
+    Cohort,
+    Contrast,
+    Sample,
+    parse_contrast,
+)
+from biocross.cohort.propose import order_levels
 from biocross.errors import ConfigError
 
 
@@ -42,6 +50,24 @@ def stimulations():
         clinical={},
         levels=("none", "BCR"),
         contrast_column="stimulation",
+    )
+
+
+@pytest.fixture
+def responses():
+    """Visits, with stimulated samples beside the unstimulated ones."""
+    return Cohort(
+        samples=(
+            sample("P1", "month_4", "PMA"),
+            sample("P1", "month_4", "medium"),
+            sample("P1", "baseline", "PMA"),
+            sample("P1", "baseline"),
+            sample("P2", "baseline", "HDM"),
+        ),
+        patients={"P1": {"treatment": "a"}, "P2": {"treatment": "a"}},
+        clinical={},
+        levels=("baseline", "month_4"),
+        table_samples=(sample("P2", "baseline", "none"),),
     )
 
 
@@ -150,3 +176,58 @@ def test_parse_contrast(text, contrast):
 def test_broken_contrast(text):
     with pytest.raises(ConfigError, match="must read like"):
         parse_contrast(text)
+
+
+@pytest.mark.parametrize("word", ["", "none", "DMSO", "Un-Stimulated", "no stim", "NO_STIM"])
+def test_words_for_unstimulated(word):
+    assert sample("P1", "baseline", word).stimulus == ""
+
+
+@pytest.mark.parametrize("word", ["PMA", "stim", "DMSO+PMA", "US28", "IL-2", "control_peptide"])
+def test_everything_else_is_a_stimulus(word):
+    assert sample("P1", "baseline", word).stimulus == word
+
+
+def test_the_first_steps_know_the_same_words():
+    """`biocross init` puts the unstimulated first, so that visits are compared without stimulus."""
+    for word in UNSTIMULATED:
+        assert order_levels(["AAA", word])[0] == word
+
+
+def test_events_carry_the_stimulus_and_not_the_word(responses):
+    carried = [dict(zip(META_NAMES, s.meta, strict=True)) for s in responses.samples]
+    assert [meta["stimulation"] for meta in carried] == ["PMA", "", "PMA", "", "HDM"]
+    assert carried[0]["sample_id"] == "P1_month_4_PMA_flow"
+
+
+def test_stimulated_samples_are_in_no_unit(responses):
+    units = responses.units("flow")
+    assert {unit: names(at.values()) for unit, at in units.items()} == {
+        "P1": ["P1_month_4_medium_flow", "P1_baseline_flow"],
+        "P2": ["P2_baseline_none_flow"],
+    }
+    assert names(responses.stimulated) == [
+        "P1_month_4_PMA_flow",
+        "P1_baseline_PMA_flow",
+        "P2_baseline_HDM_flow",
+    ]
+
+
+def test_where_stimulations_are_compared_none_is_left_out(stimulations):
+    assert stimulations.stimulated == ()
+
+
+def test_samples_of_a_patient_are_gated_together_the_unstimulated_first(responses):
+    grouped = responses.by_patient("flow")
+    assert names(grouped["P1"]) == [
+        "P1_baseline_flow",
+        "P1_baseline_PMA_flow",
+        "P1_month_4_medium_flow",
+        "P1_month_4_PMA_flow",
+    ]
+
+
+def test_background_of_a_stimulated_sample(responses):
+    found = [responses.background(s) for s in responses.stimulated]
+    assert names(found[:2]) == ["P1_month_4_medium_flow", "P1_baseline_flow"]
+    assert found[2] is None, "a file has no background in a table"

@@ -118,6 +118,40 @@ def test_stimulations(study, tables):
     ]
 
 
+@pytest.fixture
+def with_stimulated(study):
+    """The study, with stimulated samples of P1 at both visits and of P2 at baseline."""
+    lines = ["sample_id patient_id visit modality path batch tissue stimulation"]
+    for patient, visit in (("P1", "baseline"), ("P1", "month_4"), ("P2", "baseline")):
+        for stimulation in ("medium", "PMA"):
+            name = f"{patient}_{visit}_{stimulation}"
+            (study.folder / "fcs" / f"{name}.fcs").touch()
+            lines.append(f"{name} {patient} {visit} flow {name}.fcs lot_1 pbmc {stimulation}")
+    study.write("samples", *lines)
+    return study
+
+
+def test_stimulated_samples_are_listed_but_not_compared(with_stimulated, tables):
+    samples, pairs = tables()
+    assert column(samples, "stimulation") == ["medium", "PMA"] * 3
+    assert column(samples, "unit") == ["P1", "", "P1", "", "P2", ""]
+    assert column(samples, "level") == ["baseline", "", "month_4", "", "baseline", ""]
+    assert column(samples, "leukocytes_per_ul") == ["7000", "", "6500.5", "", "5000", ""]
+    assert column(samples, "treatment") == ["mepolizumab"] * 4 + ["dupilumab"] * 2
+    assert [(row["unit"], row["missing"]) for row in pairs] == [("P1", ""), ("P2", "month_4")]
+
+
+def test_the_design_of_stimulated_samples_in_words(with_stimulated, reports):
+    _, design, _ = reports()
+    lines = design.splitlines()
+    assert "2 patients and 6 samples (6 of flow); visits in order: baseline, month_4." in lines
+    assert lines[lines.index("## Stimulated samples") + 2] == (
+        "- flow, PMA: 3 samples, 3 beside an unstimulated one; responses compared: "
+        "month_4 - baseline in 1 patient"
+    )
+    assert "- lot_1: baseline 2, month_4 1" in lines
+
+
 def test_modalities_are_paired_apart(study, tables):
     study.edit("samples", "P2\tmonth_4\tflow", "P2\tmonth_4\trna")
     _, pairs = tables()

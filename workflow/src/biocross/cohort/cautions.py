@@ -96,7 +96,8 @@ def design_cautions(file: str, patients_file: str, cohort: Cohort) -> list[Probl
     -------
     list of Problem
         Warnings: groups too small, visits that are missing, batch against visit, covariates
-        against treatment, tissues that differ between patients.
+        against treatment, tissues that differ between patients, stimulated samples without an
+        unstimulated one or of another batch.
     """
     groups = pair_groups(cohort)
     return [
@@ -105,6 +106,7 @@ def design_cautions(file: str, patients_file: str, cohort: Cohort) -> list[Probl
         *(caution(file, words, "batch") for group in groups if (words := batch_words(group))),
         *_alias_cautions(patients_file, cohort),
         *_tissue_cautions(file, cohort),
+        *_stimulation_cautions(file, cohort),
     ]
 
 
@@ -199,6 +201,35 @@ def _tissue_cautions(file: str, cohort: Cohort) -> list[Problem]:
                 "alike, compare such patients with care or make one configuration per tissue"
             )
             problems.append(caution(file, message, "tissue"))
+    return problems
+
+
+def _stimulation_cautions(file: str, cohort: Cohort) -> list[Problem]:
+    """Find stimulated samples whose response is not known, or that a batch may have moved."""
+    totals = Counter(sample.modality for sample in cohort.stimulated)
+    alone: dict[str, list[str]] = defaultdict(list)
+    moved: dict[str, list[str]] = defaultdict(list)
+    for sample in cohort.stimulated:
+        background = cohort.background(sample)
+        if background is None:
+            alone[sample.modality].append(sample.sample_id)
+        elif sample.batch and background.batch and sample.batch != background.batch:
+            moved[sample.modality].append(sample.sample_id)
+    problems = []
+    for modality, n in sorted(totals.items()):
+        of_all = f"of {counted(n, 'stimulated sample')}"
+        if who := alone.get(modality):
+            message = (
+                f"{modality}: {len(who)} {of_all} without an unstimulated one of the same patient "
+                f"and visit ({names(who)}); their response is not known (no_background)"
+            )
+            problems.append(caution(file, message, "stimulation"))
+        if who := moved.get(modality):
+            message = (
+                f"{modality}: {len(who)} {of_all} of another batch than the unstimulated one "
+                f"({names(who)}); a shift between batches would look like a response"
+            )
+            problems.append(caution(file, message, "batch"))
     return problems
 
 

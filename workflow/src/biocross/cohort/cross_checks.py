@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from biocross.cohort.design import Cohort, Sample, parse_contrast
+from biocross.cohort.design import UNSTIMULATED, Cohort, Sample, parse_contrast
 from biocross.cohort.frequency_table import Frequency
 from biocross.cohort.panel import Channel
 from biocross.cohort.sheets import Problem, SheetRow, counted, did_you_mean
@@ -192,19 +192,18 @@ def _is_folder(path: Path) -> bool:
 
 def comparison_problems(file: str, cohort: Cohort) -> list[Problem]:
     """Refuse samples that cannot be compared: one patient twice, or pairs of different tissue."""
-    seen: dict[tuple[str, str, str], Sample] = {}
+    seen: dict[tuple[str, str, str, str], Sample] = {}
     firsts: dict[tuple[str, str], Sample] = {}
     problems = []
     for sample in (*cohort.samples, *cohort.table_samples):
         where = "table" if sample in cohort.table_samples else "file"
         unit = (f"{where} {sample.modality}", cohort.unit(sample))
-        first = seen.setdefault((*unit, cohort.level(sample)), sample)
+        first = seen.setdefault((*unit, cohort.level(sample), sample.stimulus), sample)
         # Rows that are alike in all keys are reported as duplicates already.
         if first.stimulation != sample.stimulation and cohort.contrast_column == "visit":
             message = (
-                f'samples "{first.sample_id}" and "{sample.sample_id}" are of the same patient and '
-                f"visit; design.contrast: visit compares one sample per visit (leave the "
-                "stimulated ones out, or compare stimulations)"
+                f"samples {_named(first)} and {_named(sample)} are both the unstimulated sample of "
+                "one patient and visit; keep the one that the stimulated ones are compared with"
             )
             problems.append(Problem(file, None, message))
         first = firsts.setdefault(unit, sample)
@@ -215,13 +214,37 @@ def comparison_problems(file: str, cohort: Cohort) -> list[Problem]:
                 "tissue cannot be compared"
             )
             problems.append(Problem(file, None, message))
-    visits = {sample.visit for sample in (*cohort.samples, *cohort.table_samples)}
+    return [*problems, *_stimulation_problems(file, cohort)]
+
+
+def _named(sample: Sample) -> str:
+    return f'"{sample.sample_id}" ({sample.stimulation or "no stimulation"})'
+
+
+def _stimulation_problems(file: str, cohort: Cohort) -> list[Problem]:
+    """Refuse visits of stimulated samples alone, and stimulations compared at several visits."""
+    everything = (*cohort.samples, *cohort.table_samples)
+    visits = {sample.visit for sample in everything}
     if cohort.contrast_column == "stimulation" and len(visits) > 1:
         message = (
             f"design.contrast: stimulation compares within one visit, but there are {len(visits)} "
-            f"({', '.join(sorted(visits))}); make one configuration per visit"
+            f"({', '.join(sorted(visits))}), and visits of one patient are not independent; make "
+            "one configuration per visit, or compare visits (design.contrast: visit), which "
+            "compares the responses to the stimulation too"
         )
-        problems.append(Problem(file, None, message))
+        return [Problem(file, None, message)]
+    problems = []
+    for modality in sorted({sample.modality for sample in cohort.stimulated}):
+        if not cohort.units(modality):
+            stimuli = dict.fromkeys(s.stimulus for s in cohort.stimulated if s.modality == modality)
+            message = (
+                f"every sample of {modality} is stimulated ({', '.join(stimuli)}); "
+                "design.contrast: visit compares unstimulated samples, whose stimulation is empty "
+                f"or a word such as {', '.join(UNSTIMULATED[:4])}; add them, or leave the "
+                "stimulation empty where all samples were treated alike and shall be compared as "
+                "they are"
+            )
+            problems.append(Problem(file, None, message, column="stimulation"))
     return problems
 
 

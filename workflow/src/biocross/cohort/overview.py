@@ -49,7 +49,8 @@ def check_cohort(
         The run's configuration.
     samples_out
         Every sample with its treatment, its unit of comparison, its level of the contrast, and
-        the numeric columns of the clinical sheet.
+        the numeric columns of the clinical sheet. Unit, level and clinical columns are empty for
+        the stimulated samples of a study of visits, which are not compared by themselves.
     pairs_out
         Every pair that the contrasts ask for, complete or not.
     problems_out
@@ -140,6 +141,7 @@ def describe_design(cohort: Cohort) -> str:
     for heading, items in (
         ("Pairs", [_pairs_words(group, column) for group in groups]),
         ("Incomplete pairs", [_missing_words(group) for group in groups if group.missing]),
+        ("Stimulated samples", _stimulation_lines(cohort)),
         ("Batches", _batch_lines(cohort, groups)),
     ):
         if items:
@@ -161,10 +163,34 @@ def _missing_words(group: PairGroup) -> str:
     return f"{group.treatment}, {group.modality}, {group.contrast}: {who}"
 
 
+def _stimulation_lines(cohort: Cohort) -> list[str]:
+    samples: Counter[tuple[str, str]] = Counter()
+    visits: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for sample in cohort.stimulated:
+        key = (sample.modality, sample.stimulus)
+        samples[key] += 1
+        known = visits.setdefault(key, {})
+        if cohort.background(sample):
+            known.setdefault(sample.patient_id, set()).add(sample.visit)
+    lines = []
+    for key, n in sorted(samples.items()):
+        known = visits[key]
+        beside = sum(map(len, known.values()))
+        both = [
+            f"{contrast} in {counted(sum(at >= set(contrast) for at in known.values()), 'patient')}"
+            for contrast in cohort.contrasts
+        ]
+        lines.append(
+            f"{', '.join(key)}: {counted(n, 'sample')}, {beside} beside an unstimulated one; "
+            f"responses compared: {', '.join(both)}"
+        )
+    return lines
+
+
 def _batch_lines(cohort: Cohort, groups: Sequence[PairGroup]) -> list[str]:
     batches: dict[str, Counter[str]] = {}
     for sample in cohort.samples:
-        if sample.batch:
+        if sample.batch and not cohort.is_stimulated(sample):
             batches.setdefault(sample.batch, Counter())[cohort.level(sample)] += 1
     lines = [
         f"{batch}: {', '.join(f'{level} {count[level]}' for level in cohort.levels)}"
@@ -181,10 +207,15 @@ def _write_patients(sheet: str, patients_out: Path | str) -> None:
 
 
 def _sample_row(cohort: Cohort, sample: Sample, extra: list[str]) -> dict[str, Any]:
-    clinical = cohort.clinical.get((sample.patient_id, sample.visit), {})
-    return {
+    row = {
         **{key: value for key, value in sample._asdict().items() if key in SAMPLE_COLUMNS},
         "treatment": cohort.treatment_of(sample),
+    }
+    if cohort.is_stimulated(sample):
+        return row  # no unit, no level, and no blood count: a culture has no cells per microlitre
+    clinical = cohort.clinical.get((sample.patient_id, sample.visit), {})
+    return {
+        **row,
         "unit": cohort.unit(sample),
         "level": cohort.level(sample),
         **{key: clinical.get(key) for key in extra},

@@ -87,7 +87,9 @@ def read_table(path: Path | str) -> pd.DataFrame:
     return pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False, na_values=[""])
 
 
-def read_long_table(path: Path | str, samples: Path | str) -> pd.DataFrame:
+def read_long_table(
+    path: Path | str, samples: Path | str, with_stimulated: bool = False
+) -> pd.DataFrame:
     """Read a long table and attach the unit, level and batch of each sample.
 
     Parameters
@@ -96,6 +98,9 @@ def read_long_table(path: Path | str, samples: Path | str) -> pd.DataFrame:
         ``counts.tsv`` or ``expression.tsv``.
     samples
         ``results/cohort/samples.tsv``.
+    with_stimulated
+        Whether to keep the stimulated samples of a study of visits, whose unit and level are
+        empty: their frequencies are not compared, only their response over the unstimulated.
 
     Returns
     -------
@@ -116,6 +121,8 @@ def read_long_table(path: Path | str, samples: Path | str) -> pd.DataFrame:
     unknown = joined.loc[joined["unit"].isna(), "sample_id"].unique()
     if unknown.size:
         raise TableError(f'{path}: sample "{unknown[0]}" is not in {samples}')
+    if not with_stimulated:
+        joined = joined[joined["unit"] != ""].reset_index(drop=True)
     return joined.fillna({"parent": ""})
 
 
