@@ -158,6 +158,10 @@ rule write_report:
             rules.find_treatment_differences.output.differences,
             rules.find_longitudinal_changes.output.changes,
             rules.vary_specifications.output.specifications,
+            *with_thresholds(
+                sensitivity=OUT / "statistics" / "gate_sensitivity.tsv"
+            ).values(),
+            rules.find_stimulated_responses.output.changes,
             rules.calibrate_run.output.calibration,
             rules.find_response.output.response,
             rules.find_clinical_associations.output.associations,

@@ -206,9 +206,43 @@ rule find_stimulated_responses:
         "../scripts/find_stimulated_responses.py"
 
 
+if FLOW_SAMPLES and not GATES_DRAWN_ELSEWHERE:
+
+    rule measure_gate_sensitivity:
+        input:
+            **POPULATION_PAIRS,
+            changes=rules.find_paired_changes.output.changes,
+            shifts=OUT / "flow" / "gating" / "shifts.tsv",
+            marker_shifts=rules.measure_marker_shifts.output.shifts,
+            strategy=INPUTS["gating"],
+            panel=INPUTS["panel"],
+        output:
+            sensitivity=report(
+                OUT / "statistics" / "gate_sensitivity.tsv",
+                caption="../report/gate_sensitivity.rst",
+                category="Trust",
+            ),
+        log:
+            log_path("measure_gate_sensitivity"),
+        benchmark:
+            benchmark_path("measure_gate_sensitivity")
+        resources:
+            mem_mb=1000,
+            runtime=20,
+        params:
+            code=code_digest("biocross.statistics.gate_sensitivity"),
+            confirmatory=CONFIRMATORY_READOUT,
+            fdr=config["statistics"]["fdr"],
+        message:
+            "Measuring how far the primary findings rest on their gates"
+        script:
+            "../scripts/measure_gate_sensitivity.py"
+
+
 rule vary_specifications:
     input:
         **POPULATION_PAIRS,
+        **with_thresholds(shifts=OUT / "flow" / "gating" / "shifts.tsv"),
         changes=rules.find_paired_changes.output.changes,
     output:
         specifications=report(

@@ -12,4 +12,5 @@ with logged(snakemake):
         seed=snakemake.params.seed,
         specifications_out=snakemake.output.specifications,
         fdr=snakemake.params.fdr,
+        shifts=snakemake.input.get("shifts"),
     )

@@ -7,10 +7,11 @@ import statsmodels.api as sm
 from scipy import stats
 
 from biocross.errors import TableError
+from biocross.flow.gate_shifts import SHIFTED_COLUMNS, SPECIFICATION_SHIFTS
 from biocross.statistics.kernels.moderation import moderated_paired_t
 from biocross.statistics.kernels.scale import equal_depth_logit
 from biocross.statistics.paired_changes import find_paired_changes
-from biocross.statistics.specifications import ASPECTS, vary_specifications
+from biocross.statistics.specifications import ASPECTS, GATE_SHIFTS, vary_specifications
 
 POPULATIONS = ("ILC2", "Th2", "Tc2", "B", "NK", "monocytes", "basophils", "pDC")
 PARENT = "leukocytes"
@@ -89,6 +90,26 @@ class Study:
             **self.paths(), confirmatory=CONFIRMATORY, seed=self.seed, changes_out=out
         )
         return pd.read_csv(out, sep="\t", keep_default_na=False, na_values=[""])
+
+    def shifted(self, thresholds, shifts=GATE_SHIFTS, lost=()):
+        """Write counts of ILC2; `thresholds`: the share that leaves per decade at both visits."""
+        rows = []
+        for i, patient in enumerate(self.patients):
+            for visit, level in enumerate(("baseline", "month_4")):
+                count = self.counts[visit, i, 0]
+                sample = f"{patient}_{level}"
+                if np.isnan(count):
+                    continue
+                for name, slopes in thresholds.items():
+                    for shift in (*shifts, 0.0):
+                        # The parent is made of this population among others.
+                        total = DEPTH - round(30_000 * (1 + visit) * shift)
+                        at = [round(count * (1 - slopes[visit] * shift)), total]
+                        rows.append([sample, "ILC2", name, shift, *at])
+                        if sample in lost:
+                            rows[-1][4:] = [np.nan, np.nan]
+        self._write("shifts", rows, SHIFTED_COLUMNS)
+        return self.folder / "shifts.tsv"
 
     def vary(self, **options):
         self.changes()
@@ -252,6 +273,93 @@ def test_readouts_that_were_not_measured_say_so(tmp_path):
     assert rows.loc["cells_per_ul", "status"] == "not_measured"
     assert np.isnan(rows.loc["cells_per_ul", "effect"])
     assert rows.loc["composition", "status"] == "not_possible"
+
+
+def test_the_gate_is_shifted_as_far_as_was_counted():
+    assert set(GATE_SHIFTS) == set(SPECIFICATION_SHIFTS)
+
+
+def test_a_shifted_gate_is_the_study_with_its_counts(tmp_path):
+    study = Study(tmp_path, STEADY, dropouts=1)
+    path = study.shifted({"CRTH2": (2.0, 5.0)}, shifts=(*GATE_SHIFTS, 0.02, -0.3))
+    rows = rows_of(study.vary(shifts=path), "gate")
+    labels = [f"CRTH2 {shift} decade" for shift in ("-0.1", "-0.05", "+0.05", "+0.1")]
+    assert rows.index.tolist() == labels
+    shifted = pd.read_csv(path, sep="\t")
+    for label, shift in zip(labels, GATE_SHIFTS, strict=True):
+        at = shifted[shifted["shift"] == shift].set_index("sample_id")
+
+        def moved(table, at=at):
+            mine = table["population"] == "ILC2"
+            for name in ("count", "parent_count"):
+                table.loc[mine, name] = table.loc[mine, "sample_id"].map(at[name])
+            return table
+
+        study.edit("counts", moved)
+        direct = study.changes().query("population == 'ILC2' and readout == 'percent_of_parent'")
+        for name in ("n_pairs", "effect", "effect_low", "effect_high", "p_value"):
+            assert rows.loc[label, name] == pytest.approx(direct[name].iloc[0], rel=1e-9)
+    assert (rows["holds"] == "yes").all()
+    # More leave at follow-up the higher the border is, so that less of the rise is left.
+    assert rows["effect"].is_monotonic_decreasing
+
+
+def test_all_thresholds_are_shifted_before_each_alone(tmp_path):
+    study = Study(tmp_path, STEADY)
+    slopes = {"CD127": (0, 0), "CRTH2": (0, 3.5), "all": (0, 6)}
+    rows = rows_of(study.vary(shifts=study.shifted(slopes)), "gate")
+    assert len(rows) == 12
+    assert [name.split(" ")[0] for name in rows.index[::4]] == ["all", "CD127", "CRTH2"]
+    assert rows.index[0] == "all thresholds -0.1 decade"
+    at = rows["effect"].filter(like="+0.1 decade")
+    assert at.iloc[0] < at.iloc[2] < at.iloc[1]
+
+
+def test_a_finding_lost_at_a_shift_is_counted_and_named(tmp_path):
+    study = Study(tmp_path, STEADY)
+    table = study.vary(shifts=study.shifted({"CRTH2": (0, 5.5)}))
+    assert rows_of(table, "gate")["holds"].tolist() == ["yes", "yes", "yes", "no"]
+    note = only(table, "as_reported")["note"]
+    assert "gate: holds in 3 of 4 (lost: CRTH2 +0.1 decade)" in note
+
+
+def test_pairs_without_shifted_counts_are_left_out(tmp_path):
+    study = Study(tmp_path, STEADY)
+    path = study.shifted({"CRTH2": (2, 2)}, lost=("P02_baseline", "P05_month_4"))
+    rows = rows_of(study.vary(shifts=path), "gate")
+    assert (rows["n_pairs"] == 6).all()
+    assert (rows["note"] == "2 pairs without counts at this shift left out").all()
+
+
+def test_no_shifted_counts_is_said(tmp_path):
+    study = Study(tmp_path, STEADY)
+    row = only(study.vary(), "gate")
+    assert row["status"] == "not_applicable"
+    assert row["note"] == "nothing was counted with shifted thresholds"
+    path = study.shifted({"CRTH2": (2, 2)})
+    study.edit("shifts", lambda table: table.assign(population="Th2"))
+    table = study.vary_again(shifts=path)
+    row = only(table, "gate")
+    assert row["status"] == "not_applicable"
+    assert row["note"].startswith("ILC2 was not counted with shifted thresholds")
+    assert "gate: holds" not in only(table, "as_reported")["note"]
+
+
+def test_shifted_counts_of_others_do_not_count(tmp_path):
+    study = Study(tmp_path, STEADY, dropouts=1)
+    path = study.shifted({"CRTH2": (2, 2)})
+    study.edit("shifts", lambda table: table[table["sample_id"] == "P09_baseline"])
+    row = only(study.vary(shifts=path), "gate")
+    assert row["status"] == "not_applicable"
+    assert row["note"].startswith("ILC2 was not counted with shifted thresholds")
+
+
+def test_shifted_counts_of_another_gating_are_an_error(tmp_path):
+    study = Study(tmp_path, STEADY)
+    path = study.shifted({"CRTH2": (2, 2)})
+    study.edit("shifts", lambda table: table.assign(count=table["count"] + 1))
+    with pytest.raises(TableError, match=r"of ILC2 in P01 at a shift of 0 is not that of counts"):
+        study.vary(shifts=path)
 
 
 def test_no_batch_changes(tmp_path):

@@ -34,9 +34,10 @@ from biocross.report.words import (
     plain,
 )
 from biocross.statistics.families import CONFIRMATORY
+from biocross.statistics.gate_sensitivity import gate_warnings
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table
-from biocross.tables import written_whole
+from biocross.tables import read_rows, written_whole
 
 TEMPLATE = "report_template.html"
 
@@ -99,6 +100,7 @@ def write_report(
         "warnings": [
             *warnings_first(table, statistics.get("calibration")),
             *flow_warnings(flow, fdr),
+            *_gate_threats(statistics.get("gate_sensitivity")),
         ],
         "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
         "cohort": cohort_rows(read_table(pairs)),
@@ -193,6 +195,10 @@ def warnings_first(table: pd.DataFrame, calibration: Path | str | None) -> list[
                 f"populations with {row['what']} fall below 0.05; trust their p values less"
             )
     return warnings
+
+
+def _gate_threats(sensitivity: Path | str | None) -> list[str]:
+    return gate_warnings(read_rows(sensitivity)) if sensitivity else []
 
 
 def marker_findings(table: pd.DataFrame, fdr: float, contrast_column: str) -> list[str]:

@@ -180,6 +180,30 @@ DESCRIPTIONS: dict[str, Description] = {
         ),
         "There is no confirmatory family.",
     ),
+    "gate_sensitivity": Description(
+        "How far do the primary findings rest on their gates?",
+        "Tipping shift: how far (decades) a border alone at follow-up would have to stand elsewhere "
+        "for the finding to vanish. Seen: how far the marker's negative and positive cells moved. "
+        "A ratio of 0.5 or more is a threat.",
+        (
+            *(*WHO, WHAT[0], words("Border", "threshold")),
+            *(number("Seen, negative", "gating_marker_shift_negative"),),
+            *(number("Seen, positive", "gating_marker_shift_positive"),),
+            *(number("Tipping shift", "tipping_shift"), number("Ratio", "ratio"), *STATUS),
+        ),
+        "There is no confirmatory family of gates with thresholds.",
+    ),
+    "net_response_changes": Description(
+        "Did the responses to stimulation change?",
+        "Percent in the stimulated minus percent in the unstimulated sample of the same visit, in "
+        "points; exploratory.",
+        (
+            *(*WHO, words("Stimulation", "stimulation"), *WHAT, PAIRS, *MEDIANS),
+            *(number("Change (points)", "effect"), number("From", "effect_low")),
+            *(number("To", "effect_high"), P, Q, *STATUS),
+        ),
+        "There are no stimulated samples beside unstimulated ones.",
+    ),
     "calibration": Description(
         "Does this run keep its promise?",
         "Every patient's visits were swapped at random and the whole chain repeated: nothing can "

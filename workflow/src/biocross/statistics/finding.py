@@ -1,4 +1,4 @@
-"""A primary finding and the analysis it came from, as `vary_specifications` varies them."""
+"""A primary finding, the analysis it came from, and the same analysis with its gate shifted."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
@@ -8,11 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import Vocabulary
+from biocross.errors import TableError
 from biocross.statistics.kernels.battery import ALPHA, Battery
 from biocross.statistics.kernels.moderation import PairedTest, moderated_paired_t
 from biocross.statistics.paired_changes import judge
-from biocross.statistics.pairs import PairTable
-from biocross.statistics.readouts import Readout
+from biocross.statistics.pairs import PairTable, value_arrays
+from biocross.statistics.readouts import Readout, readouts
 
 FloatArray = NDArray[np.float64]
 NAN = float("nan")
@@ -22,6 +23,9 @@ SPECIFICATION_COLUMNS = (
     *("specification", "n_pairs", "effect", "effect_low", "effect_high", "effect_scale"),
     *("p_value", "holds", "status", "note"),
 )
+# Shifts of all thresholds of a gate together, in the table of shifted counts.
+ALL_THRESHOLDS = "all"
+SHIFTED_SOURCE, SHIFTED_READOUT = "gate", "percent_of_parent"
 
 
 class Estimates(Protocol):
@@ -71,6 +75,8 @@ class Study(NamedTuple):
         Of the sign flips.
     fdr
         False discovery rate below which a row claims a change.
+    shifts
+        Counts with shifted thresholds, of `read_long_table`; None where there are none.
     """
 
     vocabulary: Vocabulary
@@ -80,6 +86,7 @@ class Study(NamedTuple):
     readout: str
     seed: int
     fdr: float
+    shifts: pd.DataFrame | None = None
 
 
 class Analysis(NamedTuple):
@@ -116,8 +123,7 @@ class Finding(NamedTuple):
     @property
     def claimed(self) -> bool:
         """Whether the reported row claims a change."""
-        tested = self.reported["status"] == "tested"
-        return tested and number(self.reported["q_value"]) < self.study.fdr
+        return is_claimed(self.reported, self.study.fdr)
 
     def row(
         self,
@@ -160,6 +166,170 @@ class Finding(NamedTuple):
             direction = np.sign(np.log(number(self.reported["effect"])))
             row["holds"] = bool(np.sign(numbers.estimate) == direction and numbers.p < ALPHA)
         return row
+
+
+class ShiftedGate(NamedTuple):
+    """Counts of one population of a table of pairs, with thresholds of its own gate shifted.
+
+    Parameters
+    ----------
+    pairs, column
+        The table, and the column of the population in it.
+    vocabulary
+        Says which population lies within which.
+    thresholds
+        Names of thresholds that can be shifted, and ``all`` where there are several.
+    shifts
+        In decades, rising, shape (shifts,).
+    baseline, followup
+        ``count`` and ``parent_count``, shape (pairs, thresholds, shifts); NaN where not known.
+    impossible
+        Why nothing can be shifted; empty where something can.
+    """
+
+    pairs: PairTable
+    column: int
+    vocabulary: Vocabulary
+    thresholds: tuple[str, ...] = ()
+    shifts: FloatArray = np.empty(0)
+    baseline: Mapping[str, FloatArray] = {}
+    followup: Mapping[str, FloatArray] = {}
+    impossible: str = ""
+
+    def analyse(self, threshold: str, before: float, after: float) -> Analysis:
+        """Run the whole chain on shifted counts of this population and the others as they are.
+
+        Parameters
+        ----------
+        threshold
+            One of `thresholds`.
+        before, after
+            Its shift at baseline and at follow-up: two of `shifts`.
+
+        Returns
+        -------
+        Analysis
+            A pair without counts at these shifts has no change of this population.
+        """
+        name = self.thresholds.index(threshold)
+        pairs = self.pairs._replace(
+            baseline=self._replaced(self.pairs.baseline, self.baseline, name, before),
+            followup=self._replaced(self.pairs.followup, self.followup, name, after),
+        )
+        reading = next(
+            found for found in readouts(pairs, self.vocabulary) if found.name == SHIFTED_READOUT
+        )
+        return analyse(pairs, reading)
+
+    def _replaced(
+        self,
+        values: Mapping[str, FloatArray],
+        shifted: Mapping[str, FloatArray],
+        threshold: int,
+        shift: float,
+    ) -> dict[str, FloatArray]:
+        at = int(np.flatnonzero(self.shifts == shift)[0])
+        own = {name: counts[:, threshold, at] for name, counts in shifted.items()}
+        total = np.where(own["parent_count"] > 0, own["parent_count"], np.nan)
+        own["percent"] = 100 * own["count"] / total
+        replaced = {name: array.copy() for name, array in values.items()}
+        for name, column in own.items():
+            replaced[name][:, self.column] = column
+        return replaced
+
+
+def shifted_gate(
+    table: pd.DataFrame | None,
+    pairs: PairTable,
+    column: int,
+    vocabulary: Vocabulary,
+    readout: str,
+) -> ShiftedGate:
+    """Find the counts of one population with shifted thresholds.
+
+    Parameters
+    ----------
+    table
+        Counts with shifted thresholds, of `read_long_table`; None where there are none.
+    pairs, column
+        A table of pairs, and the column of the population in it.
+    vocabulary
+        Says which population lies within which.
+    readout
+        The readout that is asked for.
+
+    Returns
+    -------
+    ShiftedGate
+        Of the pairs of the table, in their order.
+
+    Raises
+    ------
+    TableError
+        The counts without a shift are not those of the table of pairs.
+    """
+    blank = ShiftedGate(pairs, column, vocabulary)
+    if pairs.question.source != SHIFTED_SOURCE:
+        return blank._replace(impossible="nothing but a gate has thresholds to shift")
+    if readout != SHIFTED_READOUT:
+        why = f"{readout} cannot be read from shifted counts, only {SHIFTED_READOUT}"
+        return blank._replace(impossible=why)
+    if table is None:
+        return blank._replace(impossible="nothing was counted with shifted thresholds")
+    population = str(pairs.keys["population"].iloc[column])
+    own = table[(table["population"] == population) & table["unit"].isin(pairs.units)]
+    if not own["count"].notna().any():
+        why = f"{population} was not counted with shifted thresholds: its own gate has none that "
+        return blank._replace(impossible=f"{why}can be shifted, or it was not gated here")
+    found = _arranged(blank, own)
+    _check_unshifted(found, population)
+    return found
+
+
+def _arranged(gate: ShiftedGate, rows: pd.DataFrame) -> ShiftedGate:
+    """Turn the rows of one population into arrays."""
+    thresholds = tuple(rows["threshold"].unique().tolist())
+    shifts = np.sort(rows["shift"].unique())
+    names = pd.MultiIndex.from_product([thresholds, shifts], names=["threshold", "shift"])
+    shape = (len(gate.pairs.units), len(thresholds), len(shifts))
+    question = gate.pairs.question
+    before, after = (
+        {
+            name: array.reshape(shape)
+            for name, array in value_arrays(
+                rows[rows["level"] == level],
+                gate.pairs.units,
+                names.to_frame(index=False),
+                ("count", "parent_count"),
+            ).items()
+        }
+        for level in (question.baseline, question.followup)
+    )
+    return gate._replace(thresholds=thresholds, shifts=shifts, baseline=before, followup=after)
+
+
+def _check_unshifted(gate: ShiftedGate, population: str) -> None:
+    unshifted = gate.shifts == 0
+    if not unshifted.any():
+        raise TableError(f"shifts.tsv: {population} has no counts at a shift of 0; gate again")
+    for shifted, reported in (
+        (gate.baseline, gate.pairs.baseline),
+        (gate.followup, gate.pairs.followup),
+    ):
+        for name, counts in shifted.items():
+            own = counts[:, :, unshifted]
+            differs = np.abs(own - reported[name][:, gate.column, np.newaxis, np.newaxis]) > 0
+            if differs.any():
+                unit = gate.pairs.units[int(np.argwhere(differs)[0, 0])]
+                raise TableError(
+                    f"shifts.tsv: the {name} of {population} in {unit} at a shift of 0 is not that "
+                    "of counts.tsv; were both made by the same run?"
+                )
+
+
+def is_claimed(reported: Mapping[str, str], fdr: float) -> bool:
+    """Whether a row of ``paired_changes.tsv`` claims a change."""
+    return reported["status"] == "tested" and number(reported["q_value"]) < fdr
 
 
 def analyse(pairs: PairTable, readout: Readout) -> Analysis:

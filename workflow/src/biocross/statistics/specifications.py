@@ -4,7 +4,7 @@ A finding is a row of the confirmatory family that has numbers. Its analysis is 
 respect at a time: the aspects. Where an aspect does not apply to a study, its row says why.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from biocross.statistics.adjustments import (
 )
 from biocross.statistics.families import CONFIRMATORY
 from biocross.statistics.finding import (
+    ALL_THRESHOLDS,
     SPECIFICATION_COLUMNS,
     Analysis,
     Finding,
@@ -31,6 +32,7 @@ from biocross.statistics.finding import (
     join,
     number,
     numbers_of,
+    shifted_gate,
 )
 from biocross.statistics.kernels.battery import ALPHA, run_battery
 from biocross.statistics.kernels.exact import hodges_lehmann
@@ -40,12 +42,18 @@ from biocross.statistics.pairs import PairTable, read_long_table, read_pair_shee
 from biocross.statistics.readouts import readouts
 from biocross.tables import read_rows, write_rows
 
-# Shifted gates and clusters instead of gates join here, as aspects of their own.
-ASPECTS = ("as_reported", "readout", "test", "leave_one_out", "batch", "covariate", "dropout")
+# Clusters instead of gates join here, as an aspect of their own.
+ASPECTS = (
+    *("as_reported", "readout", "test", "gate"),
+    *("leave_one_out", "batch", "covariate", "dropout"),
+)
 # How many deltas are tried says nothing, so dropouts are not counted.
 COUNTED_ASPECTS = ASPECTS[1:-1]
+QUESTION_COLUMNS = SPECIFICATION_COLUMNS[:4]
 VARIED_STATUSES = ("tested", "too_few_events")
 FEW_NAMES = 3
+# In decades, of both visits alike: what a cytometrist might have drawn instead.
+GATE_SHIFTS = (-0.1, -0.05, 0.05, 0.1)
 
 
 def vary_specifications(
@@ -58,6 +66,7 @@ def vary_specifications(
     seed: int,
     specifications_out: Path | str,
     fdr: float = ALPHA,
+    shifts: Path | str | None = None,
 ) -> None:
     """Analyse every confirmatory change in other ways, and say in which of them it holds.
 
@@ -79,19 +88,17 @@ def vary_specifications(
         For every row of the confirmatory family that has numbers, one row per other analysis.
     fdr
         False discovery rate below which a reported row claims a change.
+    shifts
+        ``results/flow/gating/shifts.tsv``, or None.
 
     Raises
     ------
     TableError
-        A reported change cannot be found in the counts.
+        A reported change cannot be found in the counts, or the shifted counts are not of the same
+        gating.
     """
-    wanted: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in read_rows(changes):
-        if row["family"] == CONFIRMATORY and row["status"] in VARIED_STATUSES:
-            question = tuple(row[name] for name in SPECIFICATION_COLUMNS[:4])
-            wanted.setdefault(question, []).append(row)
     rows: list[dict[str, Any]] = []
-    if wanted:
+    if wanted := confirmatory_rows(changes, VARIED_STATUSES):
         study = Study(
             load_vocabulary(Path(populations)),
             read_long_table(counts, samples),
@@ -100,14 +107,81 @@ def vary_specifications(
             confirmatory[2],
             seed,
             fdr,
+            read_long_table(shifts, samples) if shifts else None,
         )
-        for table in population_pairs(counts, samples, pairs):
-            reported = wanted.pop(tuple(table.question.columns().values()), None)
-            rows += _vary_table(study, table, reported) if reported else ()
-    if wanted:
-        missing = ", ".join(next(iter(wanted)))
-        raise TableError(f"{changes}: {missing} is not in {counts}; find the changes again")
+        for table, reported in tables_of(wanted, changes, counts, samples, pairs):
+            rows += _vary_table(study, table, reported)
     write_rows(specifications_out, SPECIFICATION_COLUMNS, rows)
+
+
+def confirmatory_rows(
+    changes: Path | str, statuses: Collection[str] = ()
+) -> dict[tuple[str, ...], list[dict[str, str]]]:
+    """Read the confirmatory family.
+
+    Parameters
+    ----------
+    changes
+        ``results/statistics/paired_changes.tsv``.
+    statuses
+        Of the rows wanted; empty for all.
+
+    Returns
+    -------
+    dict
+        Rows by question: modality, source, treatment, contrast.
+    """
+    wanted: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for row in read_rows(changes):
+        if row["family"] == CONFIRMATORY and (not statuses or row["status"] in statuses):
+            wanted.setdefault(tuple(row[name] for name in QUESTION_COLUMNS), []).append(row)
+    return wanted
+
+
+def tables_of(
+    wanted: Mapping[tuple[str, ...], list[dict[str, str]]],
+    changes: Path | str,
+    counts: Path | str,
+    samples: Path | str,
+    pairs: Path | str,
+) -> Iterator[tuple[PairTable, list[tuple[dict[str, str], int]]]]:
+    """Find the tables of pairs that reported rows came from.
+
+    Parameters
+    ----------
+    wanted
+        Of `confirmatory_rows`.
+    changes
+        Their file, for messages.
+    counts, samples, pairs
+        As for `population_pairs`.
+
+    Yields
+    ------
+    PairTable, list of (dict, int)
+        A table; its rows, each with the column of its population.
+
+    Raises
+    ------
+    TableError
+        A row cannot be found in the counts.
+    """
+    missing = dict(wanted)
+    for table in population_pairs(counts, samples, pairs) if wanted else ():
+        reported = missing.pop(tuple(table.question.columns().values()), [])
+        names = zip(table.keys["population"], table.keys["parent"], strict=True)
+        columns = {name: column for column, name in enumerate(names)}
+        for row in reported:
+            if (row["population"], row["parent"]) not in columns:
+                raise TableError(
+                    f"paired_changes.tsv: {row['population']} in {row['parent']} is not in "
+                    "counts.tsv; find the changes again"
+                )
+        if reported:
+            yield table, [(row, columns[row["population"], row["parent"]]) for row in reported]
+    if missing:
+        question = ", ".join(next(iter(missing)))
+        raise TableError(f"{changes}: {question} is not in {counts}; find the changes again")
 
 
 def _covariate_values(sheet: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], float]:
@@ -116,7 +190,7 @@ def _covariate_values(sheet: Sequence[Mapping[str, str]]) -> dict[tuple[str, str
 
 
 def _vary_table(
-    study: Study, pairs: PairTable, reported: Sequence[Mapping[str, str]]
+    study: Study, pairs: PairTable, reported: Sequence[tuple[Mapping[str, str], int]]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of all findings of one table of pairs."""
     readings = readouts(pairs, study.vocabulary)
@@ -124,19 +198,12 @@ def _vary_table(
     own = analyses[study.readout]
     battery = run_battery(own.readout.change, own.readout.abundance, study.seed)
     without = leave_one_out_changes(pairs, study.pair_sheet, study.vocabulary, study.readout)
-    names = zip(pairs.keys["population"], pairs.keys["parent"], strict=True)
-    columns = {name: column for column, name in enumerate(names)}
-    for row in reported:
-        column = columns.get((row["population"], row["parent"]))
-        if column is None:
-            raise TableError(
-                f"paired_changes.tsv: {row['population']} in {row['parent']} is not in counts.tsv; "
-                "find the changes again"
-            )
+    for row, column in reported:
         finding = Finding(study, row, own, battery, column)
         varied = [
             *_other_readouts(finding, analyses),
             *_other_tests(finding),
+            *_shifted_gates(finding),
             *_without_each(finding, without),
             adjusted_for_batch(finding),
             adjusted_for_covariate(finding),
@@ -242,6 +309,29 @@ def _other_tests(finding: Finding) -> Iterator[dict[str, Any]]:
         n_pairs, float(battery.primary.estimate[column]), p=float(battery.signflip_p[column])
     )
     yield finding.row("test", "sign_flip", status, join("no interval", note), flipped)
+
+
+def _shifted_gates(finding: Finding) -> Iterator[dict[str, Any]]:
+    """Yield the change with all thresholds of the gate shifted, then with each of them alone."""
+    study = finding.study
+    gate = shifted_gate(
+        study.shifts, finding.analysis.pairs, finding.column, study.vocabulary, study.readout
+    )
+    if gate.impossible:
+        yield finding.row("gate", "shifted thresholds", "not_applicable", gate.impossible)
+        return
+    for threshold in sorted(gate.thresholds, key=lambda name: name != ALL_THRESHOLDS):
+        what = "all thresholds" if threshold == ALL_THRESHOLDS else threshold
+        for shift in GATE_SHIFTS:
+            analysis = gate.analyse(threshold, shift, shift)
+            status, note = analysis.judged(finding.column)
+            numbers = _primary_numbers(analysis, finding.column)
+            n_lost = len(finding.change) - int(np.isnan(finding.change).sum())
+            n_lost -= numbers.n_pairs if numbers else 0
+            if n_lost:
+                note = join(f"{n_lost} pairs without counts at this shift left out", note)
+            specification = f"{what} {shift:+g} decade"
+            yield finding.row("gate", specification, status, note, numbers)
 
 
 def _without_each(finding: Finding, without: Mapping[str, Analysis]) -> Iterator[dict[str, Any]]:
