@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,8 @@ from biocross.flow.events import read_events
 from biocross.flow.prepare import prepare_flow_sample
 from biocross.flow.signals import Compensation
 from biocross.flow.spillover import Spillover
-from biocross.flow.transform_choice import estimate_transforms, load_transforms
+from biocross.flow.transform_choice import estimate_transforms
+from biocross.flow.transform_table import load_transforms
 from biocross.flow.transforms import (
     Transform,
     apply_transform,
@@ -117,7 +120,10 @@ def test_events_are_compensated_then_transformed(lab, random):
     for marker, column in (("Time", 0), ("FSC-A", 1), ("FSC-H", 2), ("SSC-A", 3)):
         np.testing.assert_array_equal(events.values[marker], seen[:, column])
     steps = "nonfinite,margin,doublet,dead,flow_rate,time"
+    channels, spillover = (json.loads(events.meta.pop(key)) for key in ("channels", "spillover"))
     assert events.meta == {**META, "flag_steps": steps}
+    assert channels["CD4"] == "APC-A"
+    assert spillover == [["PE-A", "APC-A", "BV-A"], SPILLOVER.tolist()]
 
 
 def test_transforms_of_the_cohort(lab, random):

@@ -23,7 +23,7 @@ from biocross.flow.gate_shifts import SHIFTED_COLUMNS, SHIFTS, shifted_counts
 from biocross.flow.gate_tree import Gating
 from biocross.flow.marker_modes import MODE_COLUMNS
 from biocross.flow.settled_thresholds import ESTIMATE_COLUMNS, estimate_rows
-from biocross.flow.transform_choice import load_transforms
+from biocross.flow.transform_table import load_transforms
 from biocross.flow.transforms import decades_between
 from biocross.tables import read_rows, write_rows
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biocross.flow.transform_choice import load_transforms
+from biocross.flow.transform_table import load_transforms
 from biocross.flow.transforms import Transform, decades_between
 from biocross.statistics.kernels.exact import hodges_lehmann
 from biocross.tables import read_rows, write_rows

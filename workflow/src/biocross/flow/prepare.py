@@ -16,7 +16,7 @@ from biocross.flow.marker_sanity import SANITY_COLUMNS, sanity_rows
 from biocross.flow.quality.mass import randomise_counts
 from biocross.flow.quality.scatter import off_scale_share
 from biocross.flow.signals import TIME, Column, Compensation, Signals, read_signals
-from biocross.flow.transform_choice import load_transforms
+from biocross.flow.transform_table import load_transforms
 from biocross.flow.transforms import Transform, apply_transform
 from biocross.tables import write_rows
 

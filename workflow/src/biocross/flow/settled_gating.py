@@ -16,7 +16,7 @@ from biocross.flow.gate_borders import SettledBorders
 from biocross.flow.gate_tree import Gating, Indices
 from biocross.flow.gatingml_gates import GateSet, write_gates
 from biocross.flow.spillover import Spillover
-from biocross.flow.transform_choice import load_transforms
+from biocross.flow.transform_table import load_transforms
 from biocross.tables import read_rows
 
 

@@ -16,7 +16,7 @@ from biocross.cohort.panel import load_panel
 from biocross.cohort.strategy import load_strategy
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.flow.joint_thresholds import JointBorder, scale_at
-from biocross.flow.transform_choice import load_transforms
+from biocross.flow.transform_table import load_transforms
 from biocross.flow.transforms import decades_between
 from biocross.tables import read_rows, write_rows
 

@@ -11,28 +11,18 @@ from biocross.cohort.panel import Channel, load_panel
 from biocross.errors import FcsError
 from biocross.flow.gatingml import write_gatingml
 from biocross.flow.signals import Compensation, read_signals
+from biocross.flow.transform_table import TRANSFORM_COLUMNS, load_transforms
 from biocross.flow.transforms import (
     DEFAULT_COFACTOR,
-    Transform,
     default_transform,
     logicle_decades,
     logicle_width,
     negative_reference,
     why_not_logicle,
 )
-from biocross.tables import read_rows, write_rows
+from biocross.tables import write_rows
 
-TRANSFORM_COLUMNS = (
-    *("marker", "channel", "transform", "top", "decades", "width", "cofactor", "negative"),
-    *("width_basis", "n_samples", "note"),
-)
 EVENTS_PER_SAMPLE = 20_000
-PARAMETERS = {
-    "logicle": ("top", "decades", "width", "negative"),
-    "arcsinh": ("cofactor",),
-    "biex": ("top", "decades", "negative", "width_basis"),
-    "linear": (),
-}
 
 
 class _Seen(NamedTuple):
@@ -102,28 +92,6 @@ def estimate_transforms(
     _fill_unknown_widths(rows)
     write_rows(transforms_out, TRANSFORM_COLUMNS, rows)
     write_gatingml(gatingml_out, load_transforms(transforms_out))
-
-
-def load_transforms(path: Path | str) -> dict[str, Transform]:
-    """Load the transforms of `estimate_transforms`.
-
-    Parameters
-    ----------
-    path
-        Its table.
-
-    Returns
-    -------
-    dict
-        By marker.
-    """
-    return {
-        row["marker"]: Transform(
-            row["transform"],
-            **{name: float(row[name]) for name in PARAMETERS[row["transform"]] if row.get(name)},
-        )
-        for row in read_rows(path)
-    }
 
 
 def _kind(channel: Channel, default: str) -> str:

@@ -183,8 +183,8 @@ DESCRIPTIONS: dict[str, Description] = {
     "gate_sensitivity": Description(
         "How far do the primary findings rest on their gates?",
         "Tipping shift: how far (decades) a border would have to stand elsewhere at follow-up "
-        "alone for the finding to vanish. Seen: how far the marker's negative and positive cells moved. "
-        "A ratio of 0.5 or more is a threat.",
+        "alone for the finding to vanish. Seen: how far the marker's negative and positive cells "
+        "moved. A ratio of 0.5 or more is a threat.",
         (
             *(*WHO, WHAT[0], words("Border", "threshold")),
             *(number("Seen, negative", "gating_marker_shift_negative"),),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from biocross.cohort.panel import Channel, load_panel
 from biocross.flow.settled_gating import SettledGates, settled_gates
-from biocross.flow.transform_choice import load_transforms
+from biocross.flow.transform_table import load_transforms
 from biocross.report.densities import marker_range
 from biocross.report.gating_figures import axis_label, plot_gating
 from biocross.report.gating_steps import Visit

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocross.cohort.panel import load_panel
-from biocross.flow.transform_choice import load_transforms
+from biocross.flow.transform_table import load_transforms
 from biocross.flow.transforms import Transform
 from biocross.statistics.families import correct_families, exploratory
 from biocross.statistics.kernels.battery import Battery, beside, columns_of_tests, run_battery
