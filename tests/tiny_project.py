@@ -91,5 +91,8 @@ def make_tiny(folder):
         study["treatments"][name].update(arm)
     study["events_per_sample"] = TINY["events_per_sample"]
     (config / "simulation.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    # Pictures of every sample would take most of the time; test_demo.py asks for some by name.
+    settings = config / "config.yaml"
+    settings.write_text(settings.read_text().rstrip() + "\n  sample_figures: false\n")
     write_sheets(config / "simulation.yaml", config, seed=1)
     return project

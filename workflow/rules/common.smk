@@ -115,18 +115,35 @@ def with_files(**inputs):
 
 
 def per_sample_figures():
-    """Return the figure of every sample's acquisition."""
+    """Return the figure of every sample's acquisition, if asked for."""
+    if not config["report"]["sample_figures"]:
+        return []
     folder = OUT / "figures" / "flow_quality" / "time"
     return [folder / f"{sample}.svg" for sample in FLOW_SAMPLES]
 
 
 def per_patient_figures():
-    """Return the pictures and documents of every patient's gates, and the sheet of all borders."""
-    if not FLOW_SAMPLES or GATES_DRAWN_ELSEWHERE:
+    """Return the pictures of every patient's gates and of all borders, if asked for."""
+    if (
+        not FLOW_SAMPLES
+        or GATES_DRAWN_ELSEWHERE
+        or not config["report"]["sample_figures"]
+    ):
         return []
-    figures, gating = OUT / "figures" / "gating", OUT / "flow" / "gating"
+    folder = OUT / "figures" / "gating"
     return [
-        *(figures / f"{patient}.pdf" for patient in FLOW_PATIENTS),
-        *(gating / "patients" / f"{patient}.gates.xml" for patient in FLOW_PATIENTS),
-        figures / "thresholds.pdf",
+        *(folder / f"{patient}.pdf" for patient in FLOW_PATIENTS),
+        folder / "thresholds.pdf",
     ]
+
+
+def per_patient_gates():
+    """Return the GatingML document of every patient."""
+    return (
+        []
+        if GATES_DRAWN_ELSEWHERE
+        else [
+            OUT / "flow" / "gating" / "patients" / f"{patient}.gates.xml"
+            for patient in FLOW_PATIENTS
+        ]
+    )
