@@ -2,6 +2,8 @@
 
 from biocross.cohort.instruments import CHANNEL_COLUMNS
 from biocross.flow.flagging import LEDGER_COLUMNS
+from biocross.flow.imported.counts import STORED_COUNTS_COLUMNS
+from biocross.flow.imported.gating import MOVED_COLUMNS
 from biocross.flow.marker_sanity import SANITY_COLUMNS
 from biocross.flow.marker_shifts import SUMMARY_COLUMNS
 from biocross.flow.prepare import REPAIR_COLUMNS, WARNING_COLUMNS
@@ -21,14 +23,22 @@ ROWS = {
         ],
     ),
     "thresholds": (
-        ("patient_id", "threshold", "marker", "population", "source", "value", "depth"),
+        ("patient_id", "threshold", "marker", "population", "source", "value", "depth", "flag"),
         [
             {"threshold": "CD3_pos", "marker": "CD3", "population": "all_cells", **found}
             for found in (
                 {"patient_id": "P1", "source": "valley", "value": 0.4, "depth": 0.5},
                 {"patient_id": "P2", "source": "valley", "value": 0.5, "depth": 0.7},
-                {"patient_id": "P3", "source": "tail", "value": 0.9},
+                {"patient_id": "P3", "source": "tail", "value": 0.9, "flag": "no_valley"},
             )
+        ],
+    ),
+    "moved_gates": (MOVED_COLUMNS, [{"patient_id": "P1", "gate": "CD4", "decades": 0.2}]),
+    "stored_counts": (
+        STORED_COUNTS_COLUMNS,
+        [
+            {"sample_id": "S1", "gate": "CD4", "count": 9, "stored_count": 8, "difference": 1},
+            {"sample_id": "S1", "gate": "CD8", "count": 9, "stored_count": 9, "difference": 0},
         ],
     ),
     "loss_changes": (

@@ -65,3 +65,24 @@ def test_help_imports_nothing_heavy():
         "sys.exit(bool({'pandas', 'scanpy', 'flowkit', 'anndata'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_gates_of_a_file_are_proposed_as_a_sheet(tmp_path, capsys, pytestconfig):
+    from biocross.flow.applied_gates import AppliedGate, Range
+    from biocross.flow.gatingml_gates import GateSet, write_gates
+    from biocross.flow.transforms import Transform
+
+    gates = (
+        AppliedGate("CD4_T", ranges=(Range("CD4", low=0.4),)),
+        AppliedGate("strange", ranges=(Range("CD8", low=0.5),)),
+    )
+    one = GateSet(("S1",), gates, {"CD4": "PE-A", "CD8": "APC-A"})
+    document, sheet = tmp_path / "gates.xml", tmp_path / "gate_paths.tsv"
+    write_gates(document, {name: Transform("logicle") for name in ("CD4", "CD8")}, [one])
+    populations = str(pytestconfig.rootpath / "config" / "populations.yaml")
+    command = ["gates", str(document), "--out", str(sheet), "--populations", populations]
+    assert main(command) == 0
+    assert sheet.read_text().splitlines()[1].startswith("CD4_T\tCD4_T")
+    assert "  strange: " in capsys.readouterr().out
+    assert main(command) == 1
+    assert "would be overwritten" in capsys.readouterr().err

@@ -109,6 +109,11 @@ def with_thresholds(**inputs):
     return inputs if FLOW_SAMPLES and not GATES_DRAWN_ELSEWHERE else {}
 
 
+def with_drawn_gates(**inputs):
+    """Return inputs that exist only where gates were drawn elsewhere."""
+    return inputs if FLOW_SAMPLES and GATES_DRAWN_ELSEWHERE else {}
+
+
 def with_files(**inputs):
     """Return inputs that exist only where the study has files, not just a table of frequencies."""
     return inputs if FLOW_SAMPLES else {}

@@ -3,7 +3,7 @@
 #                  gate_paths.tsv.
 # OUTPUTS: results/flow/counts.tsv, expression.tsv and results/flow/gating/: thresholds.tsv, modes.tsv,
 #          marker_shifts.tsv, shifts.tsv, unknown.tsv; with gates drawn elsewhere matching.tsv,
-#          moved_gates.tsv, stored_counts.tsv and unknown.tsv.
+#          moved_gates.tsv and stored_counts.tsv instead of thresholds, modes and shifts.
 GATES = {
     "strategy": INPUTS["gating"] or [],
     "populations": INPUTS["populations"],

@@ -148,6 +148,10 @@ rule write_report:
             quality_overview=rules.plot_quality_overview.output.overview,
             channels=OUT / "cohort" / "channels.tsv",
         ),
+        **with_drawn_gates(
+            moved_gates=OUT / "flow" / "gating" / "moved_gates.tsv",
+            stored_counts=OUT / "flow" / "gating" / "stored_counts.tsv",
+        ),
         **with_thresholds(
             thresholds=OUT / "flow" / "gating" / "thresholds.tsv",
             marker_shift_summary=OUT / "flow" / "gating" / "marker_shift_summary.tsv",

@@ -1,8 +1,8 @@
 # REQUIRED INPUTS: results/populations/counts.tsv and expression.tsv, results/cohort/samples.tsv and
 #                  pairs.tsv, populations.yaml; patients.tsv for the response.
 # OUTPUTS: results/statistics/: paired_changes.tsv, marker_changes.tsv, treatment_differences.tsv,
-#          longitudinal.tsv, response.tsv, clinical_associations.tsv, specifications.tsv,
-#          calibration.tsv.
+#          longitudinal.tsv, response.tsv, clinical_associations.tsv, stimulated_responses.tsv,
+#          net_response_changes.tsv, gate_sensitivity.tsv, specifications.tsv, calibration.tsv.
 
 # What every test of populations reads.
 POPULATION_PAIRS = {

@@ -604,3 +604,26 @@ def test_compensation_needs_what_it_is_computed_from(study, problems):
         'flow.compensation: there is no file "matrix.csv"; give file, controls, none, or the path '
         "of a CSV matrix"
     ]
+
+
+def test_a_border_by_fmo_needs_a_control(study):
+    gates = {
+        "thresholds": {"CD3": {"method": "fmo"}},
+        "gates": {"live_singlets": {"phenotype": "CD3+"}},
+    }
+    (study.folder / "gating.yaml").write_text(yaml.safe_dump(gates))
+    words = "the borders CD3 are drawn by FMO controls, but the sheet of samples has none"
+    assert any(words in str(problem) for problem in inspect_cohort(study.config)[1])
+    with_controls(study, "no_CD3\t\t\tflow\tfmo.fcs\tlot_1\t\tfmo\tCD3")
+    assert not any(words in str(problem) for problem in inspect_cohort(study.config)[1])
+
+
+def test_gates_drawn_elsewhere_need_a_sheet(study, problems):
+    (study.folder / "gates.wsp").write_text("<Workspace/>")
+    study.config["inputs"]["gating"] = str(study.folder / "gates.wsp")
+    assert problems() == [
+        "gates.wsp: needs inputs.gate_paths, the sheet that says which gate is which population; "
+        "`biocross gates` proposes one"
+    ]
+    study.config["inputs"]["gating"] = str(study.folder / "other.wsp")
+    assert problems() == ["other.wsp: there is no such file"]

@@ -50,6 +50,7 @@ def test_thresholds_in_short(tmp_path):
     (row,) = threshold_rows(read_table(flow_tables(tmp_path)["thresholds"]))
     assert (row["median"], row["range"], row["depth"]) == ("0.5", "0.4 to 0.9", "0.6")
     assert row["sources"] == "valley: 2, tail: 1"
+    assert row["flags"] == "no valley: 1"
     assert row["population"] == "all cells"
 
 

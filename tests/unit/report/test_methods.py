@@ -6,10 +6,10 @@ from biocross.report.methods import REFERENCES, contrasts_of, methods_paragraphs
 VERSIONS = {"biocross": "0.1.0", "flowio": "1.3.0"}
 
 
-def methods(samples="samples.tsv", counts=None, **sections):
+def methods(samples="samples.tsv", counts=None, gating="gating.yaml", **sections):
     inputs = {"patients": "patients.tsv"}
     if samples:
-        inputs |= {"samples": samples, "panel": "panel.tsv", "gating": "gating.yaml"}
+        inputs |= {"samples": samples, "panel": "panel.tsv", "gating": gating}
     if counts:
         inputs["counts"] = counts
     design = {"levels": ["baseline", "month_4", "month_12"]} | sections.pop("design", {})
@@ -95,3 +95,10 @@ def test_nothing_is_ascribed():
     assert "cannot be ascribed" in text
     assert "due to" not in text
     assert len(REFERENCES) >= 5
+
+
+def test_gates_drawn_elsewhere_are_described():
+    text = methods(gating="gates.wsp", flow={"moved_gates": "patient"})
+    assert "gated by hand" in text
+    assert "the gates drawn for the first" in text
+    assert "deepest valley" not in text

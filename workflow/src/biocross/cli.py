@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        return _init(arguments) if arguments.command == "init" else _check(arguments)
+        return {"init": _init, "check": _check, "gates": _gates}[arguments.command](arguments)
     except BiocrossError as error:
         print(f"biocross {arguments.command}: {error}", file=sys.stderr)
         return 1
@@ -58,6 +58,24 @@ def _parser() -> argparse.ArgumentParser:
         "--contrast", choices=("visit", "stimulation"), help="what is compared; default: guessed"
     )
     init.add_argument("--force", action="store_true", help="overwrite existing files")
+    gates = commands.add_parser(
+        "gates", help="propose which gate of a GatingML or FlowJo file is which population"
+    )
+    gates.add_argument("file", type=Path, help="GatingML 2.0 (.xml) or FlowJo 10 (.wsp)")
+    gates.add_argument(
+        "--out",
+        type=Path,
+        default=Path("config/gate_paths.tsv"),
+        metavar="FILE",
+        help="default: %(default)s",
+    )
+    gates.add_argument(
+        "--populations",
+        type=Path,
+        default=Path("config/populations.yaml"),
+        metavar="FILE",
+        help="default: %(default)s",
+    )
     check = commands.add_parser("check", help="check configuration and sheets; runs nothing")
     check.add_argument(
         "--config",
@@ -92,6 +110,18 @@ def _init(arguments: argparse.Namespace) -> int:
     named = "" if config == Path("config/config.yaml") else f" --configfile {config}"
     print(f"\nThen: biocross check --config {config}")
     print(f"      snakemake --cores 2{named}")
+    return 0
+
+
+def _gates(arguments: argparse.Namespace) -> int:
+    from biocross.flow.imported.propose import propose_sheet
+
+    proposal = propose_sheet(arguments.file, arguments.populations, arguments.out)
+    print(f"Written: {arguments.out}, {len(proposal.rows)} gates with a population")
+    if proposal.unmapped:
+        print(f"\nWithout one ({len(proposal.unmapped)}); add a row for those that you want:")
+        for gate, why in proposal.unmapped.items():
+            print(f"  {gate}: {why}")
     return 0
 
 

@@ -12,6 +12,7 @@ from biocross.cohort.cross_checks import (
     contrast_problems,
     control_problems,
     duplicates,
+    fmo_cautions,
     is_file,
     level_problems,
     link_problems,
@@ -138,7 +139,7 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     file = inputs["samples"] or inputs["counts"]
     problems += comparison_problems(file, cohort)
     problems += _covariate_problems(config, cohort)
-    gated, gating_problems = _read_gates(inputs, vocabulary)
+    gated, gating_problems = _read_gates(inputs, vocabulary, controls)
     problems += gating_problems
     # A misspelt visit is one error; the pairs that it seems to lack are no news.
     if sound:
@@ -208,7 +209,7 @@ def _input_problems(inputs: Mapping[str, Any]) -> list[Problem]:
 
 
 def _read_gates(
-    inputs: Mapping[str, Any], vocabulary: Vocabulary
+    inputs: Mapping[str, Any], vocabulary: Vocabulary, controls: Sequence[SheetRow]
 ) -> tuple[Collection[str], list[Problem]]:
     """Return the populations that are gated, and what is wrong with their gates."""
     if not inputs["gating"] or not inputs["panel"]:
@@ -223,10 +224,12 @@ def _read_gates(
         strategy = load_strategy(Path(inputs["gating"]), vocabulary, markers)
     except (ConfigError, GatingError) as error:
         return (), _problems_of(inputs["gating"], error)
-    if not strategy.skipped:
-        return strategy.gates, []
-    listed = "; ".join(f"{name} ({reason})" for name, reason in strategy.skipped.items())
-    return strategy.gates, [caution(inputs["gating"], f"not gated with this panel: {listed}")]
+    methods = {name: rule.method for name, rule in strategy.thresholds.items()}
+    problems = fmo_cautions(inputs["gating"], methods, controls)
+    if strategy.skipped:
+        listed = "; ".join(f"{name} ({reason})" for name, reason in strategy.skipped.items())
+        problems.append(caution(inputs["gating"], f"not gated with this panel: {listed}"))
+    return strategy.gates, problems
 
 
 def _drawn_problems(inputs: Mapping[str, Any]) -> list[Problem]:

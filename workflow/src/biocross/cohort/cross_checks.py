@@ -7,7 +7,7 @@ from typing import Any
 from biocross.cohort.design import UNSTIMULATED, Cohort, Sample, parse_contrast
 from biocross.cohort.frequency_table import Frequency
 from biocross.cohort.panel import Channel
-from biocross.cohort.sheets import Problem, SheetRow, counted, did_you_mean
+from biocross.cohort.sheets import Problem, SheetRow, caution, counted, did_you_mean
 from biocross.errors import ConfigError
 
 # Nearest file names are looked up for so many missing files: among 500 each takes a while.
@@ -49,6 +49,30 @@ def sample_problems(
     flow = [row for row in everything if row.cells.get("modality") == "flow"]
     problems += duplicates(file, flow, ("path",))
     return problems + duplicates(file, rows, ("patient_id", "visit", "stimulation", "modality"))
+
+
+def fmo_cautions(
+    file: str, methods: Mapping[str, str], controls: Sequence[SheetRow]
+) -> list[Problem]:
+    """Warn of borders that are to be drawn by FMO controls, where there are none.
+
+    Parameters
+    ----------
+    file
+        The gating strategy.
+    methods
+        By threshold, how it is found.
+    controls
+        Rows of the sheet of samples that are controls.
+    """
+    wanting = [name for name, method in methods.items() if method == "fmo"]
+    if not wanting or any(row.cells.get("role") == "fmo" for row in controls):
+        return []
+    message = (
+        f"the borders {', '.join(wanting)} are drawn by FMO controls, but the sheet of samples has "
+        "none (role fmo): their populations will have no count"
+    )
+    return [caution(file, message)]
 
 
 def control_problems(

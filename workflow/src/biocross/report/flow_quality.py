@@ -17,12 +17,8 @@ from biocross.tables import read_rows
 
 # Tables that are shown as they are, in this order.
 FLOW_SECTIONS = (
-    "loss_changes",
-    "marker_shift_summary",
-    "sanity",
-    "warnings",
-    "repairs",
-    "channels",
+    *("moved_gates", "stored_counts", "loss_changes", "marker_shift_summary"),
+    *("sanity", "warnings", "repairs", "channels"),
 )
 EXCLUDED = "excluded: "
 MOST_NOTES = 3
@@ -116,6 +112,9 @@ def threshold_rows(thresholds: pd.DataFrame) -> list[dict[str, Any]]:
                 f"{format_number(part['value'].max())}",
                 "depth": format_number(part["depth"].dropna().median()),
                 "sources": ", ".join(f"{source}: {count}" for source, count in sources.items()),
+                "flags": ", ".join(
+                    f"{plain(flag)}: {count}" for flag, count in part["flag"].value_counts().items()
+                ),
             }
         )
     return rows

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from biocross.cohort.design import parse_contrast
+from biocross.cohort.gate_files import are_drawn_elsewhere
 from biocross.flow.flagging import flag_steps
 from biocross.flow.transforms import DEFAULT_COFACTOR, default_transform
 
@@ -57,7 +58,14 @@ def methods_paragraphs(config: Mapping[str, Any], versions: Mapping[str, str]) -
     """
     inputs, statistics = config["inputs"], config["statistics"]
     return [
-        *([_cytometry(config["flow"], versions), _gating()] if inputs["samples"] else []),
+        *(
+            [
+                _cytometry(config["flow"], versions),
+                _gating(inputs["gating"], config["flow"]["moved_gates"]),
+            ]
+            if inputs["samples"]
+            else []
+        ),
         *([_imported()] if inputs["counts"] else []),
         _frequencies(config["design"]),
         *([_markers(statistics)] if inputs["samples"] else []),
@@ -125,14 +133,27 @@ def _imported() -> str:
     return "Frequencies were counted elsewhere and read from a table."
 
 
-def _gating() -> str:
+def _gating(gating: str | None, moved_gates: str) -> str:
+    if are_drawn_elsewhere(gating):
+        whose = {
+            "as_drawn": "each sample by the gates drawn for it",
+            "patient": "all visits of a patient by the gates drawn for the first",
+        }[moved_gates]
+        return (
+            "Populations were gated by hand, and the gates read from a GatingML document or a "
+            f"FlowJo workspace: {whose}. Events that a quality step had set aside were not counted."
+        )
     return (
         "Populations were gated by a fixed hierarchy. Borders between negative and positive cells "
-        "were placed in the deepest valley of the smoothed density, or at a fixed value where the "
-        "strategy says so; where no valley exceeded counting noise, three robust standard "
-        "deviations above the mode of the negative cells. Borders were estimated once per patient "
-        "on an equal share of events of all visits, so that no border moved between the visits of "
-        "a pair unless the strategy gates samples one by one."
+        "were estimated once per patient on an equal share of events of all visits: in the deepest "
+        "valley of the smoothed density, between the components of a Gaussian mixture, at the "
+        "upper tail of the negative cells or by an FMO control, as the strategy says for each "
+        "marker. Visits of one batch whose negative cells lay within 0.05 decade shared one "
+        "border, so that no border moved between them; otherwise each visit's border followed its "
+        "own negative cells. Borders were then compared over the cohort: one without enough "
+        "events, without a valley where most patients had one, or more than 4 robust standard "
+        "deviations and 0.15 decade away was moved to the cohort's, alike for all visits of the "
+        "patient, and flagged."
     )
 
 

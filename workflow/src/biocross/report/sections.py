@@ -239,6 +239,30 @@ DESCRIPTIONS: dict[str, Description] = {
         "No marker moved by 0.05 decades or more.",
         lambda row: row["flagged"] == "yes",
     ),
+    "moved_gates": Description(
+        "Gates that moved between visits",
+        "Gates that are not the same in all visits of a patient, as they were drawn. A moved gate "
+        "invents a change; `flow.moved_gates: patient` applies one set to all visits.",
+        (
+            *(verbatim("Patient", "patient_id"), verbatim("Gate", "gate")),
+            *(verbatim("Samples", "samples"), verbatim("First drawn for", "first")),
+            *(number("Decades", "decades"), number("Share of axis", "share")),
+            verbatim("Note", "note"),
+        ),
+        "Every gate is the same in all visits of a patient.",
+    ),
+    "stored_counts": Description(
+        "Our counts beside those of FlowJo",
+        "Counts of all events, flagged ones included, where they differ from the counts that the "
+        "workspace stores.",
+        (
+            *(verbatim("Sample", "sample_id"), verbatim("Gate", "gate")),
+            *(number("Ours", "count"), number("FlowJo's", "stored_count")),
+            *(number("Difference", "difference"), verbatim("Note", "note")),
+        ),
+        "Every stored count equals ours, or none is stored.",
+        lambda row: bool(abs(row["difference"]) > 0),
+    ),
     "sanity": Description(
         "Markers that contradict each other",
         "Rules of blood cells that a sample breaks, and columns whose exchange would mend most.",
