@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from biocross.flow.fcs import read_fcs
-from biocross.simulate.fcs_writer import write_fcs
+from biocross.simulate.fcs_writer import spillover_keyword, write_fcs
 from biocross.tables import read_rows
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
@@ -103,3 +103,43 @@ def write_control(path, spillover, stained):
     events = np.column_stack([scatter, true @ spillover.matrix]).astype(np.float32)
     names = ["FSC-A", "FSC-H", "SSC-A", *spillover.channels]
     write_fcs(path, random.permutation(events), names, [""] * len(names), {})
+
+
+def test_a_border_is_drawn_by_the_fmo_controls_of_its_batch(study):
+    panel = read_rows(study.folder / "config" / "panel.tsv")
+    channel = next(row["channel"] for row in panel if row["marker"] == "CRTH2")
+    sheet = study.folder / "config" / "samples.tsv"
+    header, *lines = sheet.read_text().splitlines()
+    batches = {line.split("\t")[5]: line.split("\t")[4] for line in lines}
+    lines = [f"{line}\tsample\t" for line in lines]
+    for batch, source in batches.items():
+        write_fmo(study.folder / "fcs" / source, study.folder / "fcs" / f"{batch}.fcs", channel)
+        lines.append(f"fmo_{batch}\t\t\tflow\t{batch}.fcs\t{batch}\t\tfmo\tCRTH2")
+    sheet.write_text("\n".join([f"{header}\trole\tcontrol_for", *lines]) + "\n")
+    strategy = study.folder / "config" / "gating.yaml"
+    gates = yaml.safe_load(strategy.read_text())
+    gates["thresholds"]["CRTH2"] = {"method": "fmo", "estimate_on": "CD4_T"}
+    strategy.write_text(yaml.safe_dump(gates))
+    run(study)
+    borders = [
+        row for row in rows(study, "flow/gating/thresholds.tsv") if row["threshold"] == "CRTH2"
+    ]
+    assert {row["source"] for row in borders} == {"fmo"}
+    assert not {row["sample_id"] for row in borders} & {f"fmo_{batch}" for batch in batches}
+    counts = rows(study, "populations/counts.tsv")
+    assert not any(row["sample_id"].startswith("fmo_") for row in counts)
+    assert all(row["count"] for row in counts if row["population"] == "Th2")
+
+
+def write_fmo(source, path, channel):
+    """Write a sample again as if it had been stained with all antibodies but one."""
+    file = read_fcs(source)
+    names = file.spillover.channels
+    columns = [file.channels.index(name) for name in names]
+    events = np.array(file.events)
+    true = events[:, columns] @ np.linalg.inv(file.spillover.matrix)
+    noise = np.random.default_rng(3).normal(0, 60, len(events))
+    true[:, names.index(channel)] = noise
+    events[:, columns] = true @ file.spillover.matrix
+    keywords = {"SPILLOVER": spillover_keyword(file.spillover.matrix, names)}
+    write_fcs(path, events, file.channels, file.markers, keywords)

@@ -236,13 +236,26 @@ def test_aliases_of_a_channel(lab, random):
     )
 
 
-def test_missing_channel(lab, random):
+def test_a_channel_that_no_file_has(lab, random):
     renamed = tuple(name.replace("APC-A", "APC-H") for name in CHANNELS)
     path = lab.fcs("a.fcs", cells(random, 100)[0], renamed, SPILL="")
-    sentence = r'a\.fcs: has no channel "APC-A", where panel\.tsv expects CD4; did you mean "APC-H"'
-    with pytest.raises(FcsError, match=sentence):
+    with pytest.raises(FcsError, match=r'channel "APC-A" \(CD4\) is in none of the FCS files'):
         lab.estimate(path)
     assert not lab.transforms.exists()
+
+
+def test_a_channel_that_one_file_lacks_costs_its_marker_there(lab, random):
+    seen, _ = cells(random, 3000)
+    whole = lab.fcs("a.fcs", seen)
+    renamed = tuple(name.replace("APC-A", "APC-H") for name in CHANNELS)
+    lacking = lab.fcs("b.fcs", seen, renamed, SPILL="")
+    assert set(lab.estimate(whole, lacking)) == {"FSC-A", "FSC-H", "SSC-A", "CD4", "CD3", "Time"}
+    events, ledger = lab.prepare(lacking)
+    assert set(events.values) == {"FSC-A", "FSC-H", "SSC-A", "CD3", "Time"}
+    assert ledger[0]["events_before"] == "3000"
+    (row,) = read_rows(lab.warnings)
+    assert (row["check"], row["marker"]) == ("missing_channel", "CD4")
+    assert row["message"] == 'no channel "APC-A" in the file; did you mean "APC-H"?'
 
 
 def test_the_cohort_goes_on_without_a_file_that_cannot_be_read(lab, random):

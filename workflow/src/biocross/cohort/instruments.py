@@ -224,10 +224,10 @@ def _panel_problems(file: _File, panel: Sequence[Channel]) -> list[HeaderProblem
         return [*problems, file.problem("error", message)]
     messages = [
         f'has no channel "{channel.channel}", where panel.tsv expects {channel.marker}'
-        f"{_nearest(header, channel)}"
+        f"{_nearest(header, channel)}; populations gated by {channel.marker} get no count in it"
         for channel in missing
     ]
-    return [*problems, *(file.problem("error", message) for message in messages)]
+    return [*problems, *(file.problem("warning", message) for message in messages)]
 
 
 def _nearest(header: FcsHeader, channel: Channel) -> str:

@@ -88,15 +88,16 @@ def prepare_flow_sample(
         prepared = _without_events(channels, {**meta, "excluded": reason})
     else:
         values = _transformed(signals, channels, chosen, cytometry, sample_id)
+        measured = _measured(signals, channels)
         quality, ledger = flag_events(
-            signals, values, chosen, channels, cytometry, skip_quality, sample_id
+            signals, values, chosen, measured, cytometry, skip_quality, sample_id
         )
         if signals.time is not None:
             values.setdefault(TIME, signals.time)
         prepared = Events(values, quality, {**meta, **_described(signals, cytometry)})
         repairs = _repair_rows(sample_id, fcs, signals.repairs)
         warnings = _warning_rows(sample_id, signals, channels)
-        sanity = sanity_rows(prepared, channels)
+        sanity = sanity_rows(prepared, measured)
     write_rows(repairs_out, REPAIR_COLUMNS, repairs)
     write_rows(warnings_out, WARNING_COLUMNS, warnings)
     write_rows(sanity_out, SANITY_COLUMNS, sanity)
@@ -124,6 +125,10 @@ def _described(signals: Signals, cytometry: str) -> dict[str, str]:
     return described
 
 
+def _measured(signals: Signals, channels: Sequence[Channel]) -> list[Channel]:
+    return [channel for channel in channels if channel.marker in signals.raw]
+
+
 def _refuse_empty(fcs: Path | str, signals: Signals) -> None:
     if signals.n_events == 0:
         raise FcsError(f"{fcs}: has no events; remove its row from samples.tsv or acquire it again")
@@ -139,7 +144,7 @@ def _transformed(
     """Transform every channel; integer counts of mass cytometry are randomised first."""
     random = np.random.default_rng(crc32(sample_id.encode()))
     values = {}
-    for channel in channels:
+    for channel in _measured(signals, channels):
         column = signals.compensated[channel.marker]
         if cytometry == "mass" and channel.is_signal:
             column = randomise_counts(column, random)
@@ -154,7 +159,10 @@ def _warning_rows(
     found: list[tuple[object, ...]] = [
         (sample_id, "compensation", "", None, words) for words in signals.cautions
     ]
-    for channel in channels:
+    found += [
+        (sample_id, "missing_channel", marker, None, words) for marker, words in signals.missing
+    ]
+    for channel in _measured(signals, channels):
         if not (channel.is_signal or channel.marker.startswith("SSC")):
             continue
         share = off_scale_share(signals.raw[channel.marker], signals.tops[channel.marker])

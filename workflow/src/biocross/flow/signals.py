@@ -64,6 +64,8 @@ class Signals(NamedTuple):
         The matrix that was used; None where nothing was compensated.
     channels
         By marker, the name of its channel in this file.
+    missing
+        Markers whose channel the file lacks, each with a sentence.
     """
 
     raw: dict[str, Column]
@@ -76,6 +78,7 @@ class Signals(NamedTuple):
     cautions: tuple[str, ...] = ()
     spillover: Spillover | None = None
     channels: Mapping[str, str] = {}
+    missing: tuple[tuple[str, str], ...] = ()
 
     @property
     def n_events(self) -> int:
@@ -113,10 +116,20 @@ def read_signals(
     Raises
     ------
     FcsError
-        The file cannot be read or compensated, or lacks a channel of the panel.
+        The file cannot be read or compensated, or has no channel of the panel.
     """
     file = read_fcs(path, sample=sample)
-    columns = {channel.marker: _find_channel(path, file, channel) for channel in panel}
+    columns, missing = {}, []
+    for channel in panel:
+        column = _find_channel(file, channel)
+        if column is None:
+            missing.append(_missing(file, channel))
+        else:
+            columns[channel.marker] = column
+    if not columns:
+        raise FcsError(
+            f"{path}: has none of the channels of panel.tsv; it has {file.channels[0]} ..."
+        )
     try:
         choice = choose_spillover(
             compensation.mode, file.spillover, compensation.matrix, file.channels, cytometry
@@ -139,6 +152,7 @@ def read_signals(
         cautions=tuple(cautions),
         spillover=choice.spillover,
         channels={marker: file.channels[column] for marker, column in columns.items()},
+        missing=tuple(missing),
     )
 
 
@@ -155,11 +169,13 @@ def _cautions(file: FcsFile, spillover: Spillover) -> list[str]:
     return found
 
 
-def _find_channel(path: Path | str, file: FcsFile, channel: Channel) -> int:
+def _find_channel(file: FcsFile, channel: Channel) -> int | None:
     for name in (channel.channel, *channel.aliases):
         if name in file.channels:
             return file.channels.index(name)
-    raise FcsError(
-        f'{path}: has no channel "{channel.channel}", where panel.tsv expects '
-        f"{channel.marker}{did_you_mean(channel.channel, file.channels)}"
-    )
+    return None
+
+
+def _missing(file: FcsFile, channel: Channel) -> tuple[str, str]:
+    hint = did_you_mean(channel.channel, file.channels)
+    return channel.marker, f'no channel "{channel.channel}" in the file{hint}'

@@ -71,7 +71,7 @@ def estimate_transforms(
     Raises
     ------
     FcsError
-        Not one file could be read.
+        Not one file could be read, or a channel of the panel is in none.
     """
     channels = load_panel(Path(panel))
     default = transform or default_transform(cytometry)
@@ -88,10 +88,20 @@ def estimate_transforms(
             print(f"{number} of {len(fcs)}: {path}")
     if len(failures) == len(fcs):
         raise FcsError("none of the FCS files can be read:\n" + "\n".join(failures))
+    _refuse_absent(channels, seen)
     rows = [_row(c, kinds[c.marker], seen[c.marker], cytometry, cofactor) for c in channels]
     _fill_unknown_widths(rows)
     write_rows(transforms_out, TRANSFORM_COLUMNS, rows)
     write_gatingml(gatingml_out, load_transforms(transforms_out))
+
+
+def _refuse_absent(channels: Sequence[Channel], seen: dict[str, _Seen]) -> None:
+    for channel in channels:
+        if not seen[channel.marker].tops:
+            raise FcsError(
+                f'panel.tsv: channel "{channel.channel}" ({channel.marker}) is in none of the FCS '
+                "files; correct its name, or call it unused"
+            )
 
 
 def _kind(channel: Channel, default: str) -> str:
