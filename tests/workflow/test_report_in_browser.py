@@ -32,7 +32,7 @@ def test_report_renders_without_script_errors(browser, finished_project, tmp_pat
     clicks = """<script>
     document.querySelector("#paired_changes th button").click();
     var box = document.querySelector("#paired_changes input[type=search]");
-    box.value = "mepolizumab ILC2";
+    box.value = "mepolizumab basophils";
     box.dispatchEvent(new Event("input"));
     var rows = Array.from(document.querySelectorAll("#paired_changes tbody tr"));
     document.title = rows.filter(function (row) { return !row.hidden; }).length + " shown";
