@@ -301,3 +301,22 @@ def test_the_step_reads_and_writes_tables(project):
     assert float(last["value"]) == pytest.approx(2.1)
     # arcsinh: a decade is log(10) = 2.3 units.
     assert float(last["distance"]) == pytest.approx(1.9 / math.log(10), abs=0.001)
+
+
+def test_a_mode_that_another_class_has_taken_pulls_no_good_border():
+    """The negatives of one patient were not found: the mode is that of brighter cells."""
+    mistaken = patient("P9", value=0.5, mode=0.85)
+    done = {
+        row["sample_id"]: row
+        for row in settle([*others(), *mistaken], {"CRTH2": "patient"}, {"CRTH2": 1.0})
+    }
+    assert done["P9_0"]["flag"] == ""
+    assert done["P9_0"]["value"] == 0.5
+    assert math.isnan(done["P9_0"]["negative_mode"])
+    assert not math.isnan(done["P0_0"]["negative_mode"])
+    away = patient("P9", value=0.95, mode=0.85)
+    done = {
+        row["sample_id"]: row
+        for row in settle([*others(), *away], {"CRTH2": "patient"}, {"CRTH2": 1.0})
+    }
+    assert done["P9_0"]["flag"] == "pulled"

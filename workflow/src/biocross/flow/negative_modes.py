@@ -15,6 +15,7 @@ place                     all moves     class above them comes   negatives get w
 `negative_shifts` believes what both say.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -102,12 +103,14 @@ def measure_negatives(values: Values) -> Negatives:
     finite = _finite(values)
     if finite.size < MIN_EVENTS:
         return UNKNOWN
-    mode, spread = _lowest_peak(finite)
+    mode, spread, valley = _lowest_peak(finite)
     if spread <= 1e-6 * max(1.0, abs(mode)):  # the negatives are one and the same value
         mode = float(finite[np.argmin(np.abs(finite - mode))])
         return Negatives(mode, mode, 0.0, 0.0)
+    # A larger class above would draw the mode up its own slope, and the kernel wider with it.
+    below = finite[finite <= valley]
     for _ in range(3):
-        mode = _climb(finite, mode, KERNEL_SD * spread)
+        mode = _climb(below, mode, KERNEL_SD * spread)
         spread = _spread_below(finite, mode)
     low = finite[finite <= mode + FLANK_WIDTH_SD * spread]
     return Negatives(mode, lower_flank(low, mode, spread), spread, _error(finite, mode, spread))
@@ -234,16 +237,16 @@ def _finite(values: Values) -> Reals:
     return exact[np.isfinite(exact)]
 
 
-def _lowest_peak(values: Reals) -> tuple[float, float]:
-    """Return the lowest peak of a density that counts, and the spread of the values below it."""
+def _lowest_peak(values: Reals) -> tuple[float, float, float]:
+    """Return the lowest peak of a density that counts, the SD below it, and the valley above it."""
     grid, density, effective = smooth(values)
     peaks = find_peaks(density, effective)
     for left, right in zip(peaks, [*peaks[1:], len(density) - 1], strict=True):
         bottom = left + int(np.argmin(density[left : right + 1]))
         if right == len(density) - 1 or density[:bottom].sum() >= MIN_PEAK_SHARE * density.sum():
             break
-    mode = float(grid[left])
-    return mode, _spread_below(values, mode)
+    mode, valley = float(grid[left]), math.inf if left == peaks[-1] else float(grid[bottom])
+    return mode, _spread_below(values, mode), valley
 
 
 def _spread_below(values: Reals, mode: float) -> float:

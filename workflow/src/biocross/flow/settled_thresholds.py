@@ -15,7 +15,7 @@ import numpy as np
 from biocross.cohort.panel import load_panel
 from biocross.cohort.strategy import load_strategy
 from biocross.cohort.vocabulary import load_vocabulary
-from biocross.flow.joint_thresholds import JointBorder, scale_at
+from biocross.flow.joint_thresholds import MAX_SHIFT, JointBorder, scale_at
 from biocross.flow.transform_table import load_transforms
 from biocross.flow.transforms import decades_between
 from biocross.tables import read_rows, write_rows
@@ -203,6 +203,7 @@ def settle(
 
 def _settle_group(rows: list[dict[str, Any]], scope: str, per_unit: float) -> None:
     """Settle one threshold on one population, in place."""
+    _disbelieve_modes(rows, per_unit)
     units = _units(rows)
     cohort = _cohort(units, per_unit)
     for unit in units:
@@ -215,6 +216,19 @@ def _settle_group(rows: list[dict[str, Any]], scope: str, per_unit: float) -> No
             _take_common(unit, cohort, scope)
         else:
             _judge(unit, cohort, away, away * scale)
+
+
+def _disbelieve_modes(rows: Sequence[dict[str, Any]], per_unit: float) -> None:
+    """Blank the negatives that lie where no change of staining moves them: another class of cells.
+
+    Such a sample is compared by the place of its border.
+    """
+    modes = _by_patient((row["patient_id"], row["negative_mode"]) for row in rows)
+    typical = _median(modes.values())
+    scale = scale_at(per_unit, typical)
+    for row in rows:
+        if abs(row["negative_mode"] - typical) * scale > MAX_SHIFT:
+            row["negative_mode"] = NAN
 
 
 def _units(rows: Sequence[dict[str, Any]]) -> list[_Unit]:
