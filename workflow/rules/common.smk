@@ -36,7 +36,8 @@ GATES_DRAWN_ELSEWHERE = are_drawn_elsewhere(INPUTS["gating"])
 GATING_SHEETS = [
     INPUTS[name]
     for name in ("panel", "populations", "gating", "gate_paths", "drug_markers")
-    if INPUTS[name]
+    # A study of tables alone has no gates that a drug could touch.
+    if INPUTS[name] and (FLOW_SAMPLES or name != "drug_markers")
 ]
 # Tables of `prepare_flow_sample` and of `gate_patient`, gathered over samples and patients.
 QUALITY_TABLES = ("ledger", "repairs", "warnings", "sanity")
