@@ -614,6 +614,10 @@ def test_a_border_by_fmo_needs_a_control(study):
     (study.folder / "gating.yaml").write_text(yaml.safe_dump(gates))
     words = "the borders CD3 are drawn by FMO controls, but the sheet of samples has none"
     assert any(words in str(problem) for problem in inspect_cohort(study.config)[1])
+    sheet = (study.folder / "samples.tsv").read_text()
+    with_controls(study, "no_FSC\t\t\tflow\tfmo.fcs\tlot_1\t\tfmo\tFSC-A")
+    assert any(words in str(problem) for problem in inspect_cohort(study.config)[1])
+    (study.folder / "samples.tsv").write_text(sheet)
     with_controls(study, "no_CD3\t\t\tflow\tfmo.fcs\tlot_1\t\tfmo\tCD3")
     assert not any(words in str(problem) for problem in inspect_cohort(study.config)[1])
 

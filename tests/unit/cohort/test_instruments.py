@@ -382,3 +382,14 @@ def test_five_hundred_headers_in_seconds(test_data, tmp_path):
     assert time.process_time() - started < 5
     assert len(files) == 500
     assert len(problems) == 1
+
+
+def test_files_without_a_matrix_beside_files_with_one(cohort):
+    for sample in cohort.samples:
+        cohort.write(sample.sample_id, SPILLOVER="2,PE-A,BV421-A,1,0.1,0,1")
+    assert cohort.compare()[0] == []
+    cohort.write("P2_month_4")
+    message = str(cohort.problem())
+    assert message.startswith(
+        "1 of 4 FCS files hold no spillover matrix, the others do: P2_month_4.fcs"
+    )

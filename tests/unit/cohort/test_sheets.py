@@ -183,3 +183,10 @@ def test_files_that_are_no_sheets(tmp_path, name, content, expected):
     if content is not None:
         path.write_bytes(content)
     assert read_sheet(path, "patients") == ([], [Problem(str(path), None, expected)])
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "gating.yaml"
+    path.write_text("gates:\n  T_cells: {}\n  B_cells: {}\n  T_cells: {}\n")
+    with pytest.raises(ConfigError, match='"T_cells" in line 4 is already in line 2'):
+        load_yaml(path)

@@ -234,3 +234,9 @@ def test_share_below_spill_needs_spill_and_events():
     events = np.ones((2000, 4), dtype=np.float32)
     assert np.isnan(share_below_spill(events[:999], CHANNELS, HEADER))
     assert np.isnan(share_below_spill(events, CHANNELS, HEADER._replace(matrix=np.eye(2))))
+
+
+def test_a_matrix_that_cannot_be_used_is_refused_with_a_sentence():
+    broken = Spillover(("A", "B"), np.array([[0.0, 0.1], [0.2, 1.0]]), "matrix.csv")
+    with pytest.raises(FcsError, match=r"the matrix of matrix\.csv: the diagonal of A is 0"):
+        choose_spillover("table", None, broken, ("A", "B"), "conventional")

@@ -224,8 +224,8 @@ def _read_gates(
         strategy = load_strategy(Path(inputs["gating"]), vocabulary, markers)
     except (ConfigError, GatingError) as error:
         return (), _problems_of(inputs["gating"], error)
-    methods = {name: rule.method for name, rule in strategy.thresholds.items()}
-    problems = fmo_cautions(inputs["gating"], methods, controls)
+    by_fmo = {n: rule.marker for n, rule in strategy.thresholds.items() if rule.method == "fmo"}
+    problems = fmo_cautions(inputs["gating"], by_fmo, channels, controls)
     if strategy.skipped:
         listed = "; ".join(f"{name} ({reason})" for name, reason in strategy.skipped.items())
         problems.append(caution(inputs["gating"], f"not gated with this panel: {listed}"))

@@ -52,25 +52,33 @@ def sample_problems(
 
 
 def fmo_cautions(
-    file: str, methods: Mapping[str, str], controls: Sequence[SheetRow]
+    file: str, markers: Mapping[str, str], panel: Sequence[Channel], controls: Sequence[SheetRow]
 ) -> list[Problem]:
-    """Warn of borders that are to be drawn by FMO controls, where there are none.
+    """Warn of borders that are to be drawn by FMO controls, where none leaves their marker out.
 
     Parameters
     ----------
     file
         The gating strategy.
-    methods
-        By threshold, how it is found.
+    markers
+        Of the thresholds that are found by FMO controls, the marker.
+    panel
+        Channels of ``panel.tsv``.
     controls
         Rows of the sheet of samples that are controls.
     """
-    wanting = [name for name, method in methods.items() if method == "fmo"]
-    if not wanting or any(row.cells.get("role") == "fmo" for row in controls):
+    marker_of = {name: c.marker for c in panel for name in (c.channel, c.marker, *c.aliases)}
+    left_out = {
+        marker_of.get(str(row.cells.get("control_for")))
+        for row in controls
+        if row.cells.get("role") == "fmo"
+    }
+    wanting = [name for name, marker in markers.items() if marker not in left_out]
+    if not wanting:
         return []
     message = (
         f"the borders {', '.join(wanting)} are drawn by FMO controls, but the sheet of samples has "
-        "none (role fmo): their populations will have no count"
+        "none for them (role fmo, control_for): their populations will have no count"
     )
     return [caution(file, message)]
 

@@ -125,6 +125,7 @@ def compare_headers(
     problems += [_nowhere_problem(channel, readable) for channel in nowhere]
     problems += _range_problems(readable, somewhere)
     problems += _patient_problems(readable)
+    problems += _matrix_problems(readable)
     return problems, [_file_row(file) for file in files], _channel_rows(readable, panel)
 
 
@@ -224,13 +225,14 @@ def _panel_problems(file: _File, panel: Sequence[Channel]) -> list[HeaderProblem
         return [*problems, file.problem("error", message)]
     messages = [
         f'has no channel "{channel.channel}", where panel.tsv expects {channel.marker}'
-        f"{_nearest(header, channel)}; populations gated by {channel.marker} get no count in it"
+        f"{_nearest(header, channel, panel)}; populations gated by {channel.marker} get no count "
+        "in it"
         for channel in missing
     ]
     return [*problems, *(file.problem("warning", message) for message in messages)]
 
 
-def _nearest(header: FcsHeader, channel: Channel) -> str:
+def _nearest(header: FcsHeader, channel: Channel, panel: Sequence[Channel] = ()) -> str:
     """Suggest the channel whose label is the marker, else the one with the nearest name."""
     if channel.is_signal:
         wanted = standard_marker(channel.marker)
@@ -240,7 +242,8 @@ def _nearest(header: FcsHeader, channel: Channel) -> str:
                     f'; its channel "{name}" is labelled "{label}": if that is the marker, add '
                     "the channel's name to the column aliases"
                 )
-    return did_you_mean(channel.channel, header.channels)
+    taken = {name for other in panel for name in (other.channel, *other.aliases)}
+    return did_you_mean(channel.channel, [name for name in header.channels if name not in taken])
 
 
 def _nowhere_problem(channel: Channel, files: Sequence[_File]) -> HeaderProblem:
@@ -326,6 +329,19 @@ def _patient_problems(files: Sequence[_File]) -> list[HeaderProblem]:
         if len(found) > 1
     ]
     return [HeaderProblem("warning", "", "", message) for message in problems]
+
+
+def _matrix_problems(files: Sequence[_File]) -> list[HeaderProblem]:
+    """Warn where some files hold a spillover matrix and others do not."""
+    without = [file for file in files if not file.found.spillover_channels]
+    if not without or len(without) == len(files):
+        return []
+    message = (
+        f"{len(without)} of {len(files)} FCS files hold no spillover matrix, the others do: "
+        f"{_some([file.sample.path for file in without])}; such files are not compensated "
+        "unless flow.compensation gives a matrix, and cannot be compared with those that are"
+    )
+    return [HeaderProblem("warning", "", "", message)]
 
 
 def _file_row(file: _File) -> dict[str, Any]:

@@ -117,6 +117,20 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
+class _OneOfEachLoader(yaml.SafeLoader):
+    """Refuse a key that stands twice in one mapping, of which YAML would take the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        first: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if isinstance(key, str) and key in first:
+                raise yaml.YAMLError(f'"{key}" in line {line} is already in line {first[key]}')
+            if isinstance(key, str):
+                first[key] = line
+        return super().construct_mapping(node, deep)
+
+
 def load_yaml(path: Path) -> Any:
     """Read a YAML file, turning a syntax error into a sentence with its line.
 
@@ -136,7 +150,7 @@ def load_yaml(path: Path) -> Any:
         The file is missing, is not text, or is not YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        return yaml.load(path.read_text(encoding="utf-8-sig"), _OneOfEachLoader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ from biocross.flow.spillover import (
     did_you_mean,
     match_channels,
     normalise_spillover,
+    spillover_problems,
 )
 
 MODES = ("auto", "file", "table", "none")
@@ -150,7 +151,7 @@ def choose_spillover(
     ------
     FcsError
         The file holds the raw detectors of a spectral cytometer; a table is demanded and missing;
-        or a matrix with spill names detectors that the file lacks.
+        the matrix cannot be used; or a matrix with spill names detectors that the file lacks.
     """
     if mode not in MODES:
         raise ValueError(f"mode is one of {', '.join(MODES)}, not {mode}")
@@ -167,6 +168,9 @@ def choose_spillover(
         none = "no spillover matrix in the file or as a table; values used as measured"
         return SpilloverChoice(None, none if cytometry == "conventional" else "none needed")
     chosen = match_channels(chosen, [name for name in channels if not is_compensated(name)])
+    errors = [words for severity, words in spillover_problems(chosen) if severity == "error"]
+    if errors:
+        raise FcsError(f"the matrix of {chosen.source or 'the header'}: {errors[0]}")
     return _applicable(normalise_spillover(chosen), channels, chosen is from_table)
 
 

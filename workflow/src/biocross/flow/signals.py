@@ -123,7 +123,7 @@ def read_signals(
     for channel in panel:
         column = _find_channel(file, channel)
         if column is None:
-            missing.append(_missing(file, channel))
+            missing.append(_missing(file, channel, panel))
         else:
             columns[channel.marker] = column
     if not columns:
@@ -176,6 +176,8 @@ def _find_channel(file: FcsFile, channel: Channel) -> int | None:
     return None
 
 
-def _missing(file: FcsFile, channel: Channel) -> tuple[str, str]:
-    hint = did_you_mean(channel.channel, file.channels)
+def _missing(file: FcsFile, channel: Channel, panel: Sequence[Channel]) -> tuple[str, str]:
+    # A channel that another marker of the panel uses is not the one that is missing.
+    taken = {name for other in panel for name in (other.channel, *other.aliases)}
+    hint = did_you_mean(channel.channel, [name for name in file.channels if name not in taken])
     return channel.marker, f'no channel "{channel.channel}" in the file{hint}'
