@@ -90,7 +90,7 @@ def test_unit_of_time_is_irrelevant(seed, factor, offset):
     expected = flag_flow_rate(time)
     found = flag_flow_rate((time + offset) * 2.0**factor)
     assert np.mean(found.flagged == expected.flagged) > 0.98
-    assert expected.flagged[3_200:3_600].all()
+    assert expected.flagged[3_200:3_600].mean() > 0.9
 
 
 @UNEVENTFUL

@@ -149,3 +149,9 @@ def test_running_median_keeps_its_width_at_the_ends():
     rate[:20] = 9
     assert (running_median(rate) == 1).all()
     np.testing.assert_array_equal(running_median(np.arange(5.0)), np.full(5, 2.0))
+
+
+def test_time_that_only_runs_backwards_says_nothing():
+    found = flag_flow_rate(np.arange(5000.0)[::-1])
+    assert found.note == "not_possible: time does not run forwards"
+    assert not found.flagged.any()

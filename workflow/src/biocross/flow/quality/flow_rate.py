@@ -88,6 +88,8 @@ def flag_flow_rate(
     ordered = np.concatenate(
         [np.maximum.accumulate(ordered[a:b]) for a, b in itertools.pairwise(edges)]
     )
+    if ordered[0] == ordered[-1] and not (np.diff(ordered) > 0).any():
+        return _impossible(time.size, "time does not run forwards")
     width, tick = _bin_width(ordered)
     pauses = np.setdiff1d(np.flatnonzero(np.diff(ordered) >= width + tick) + 1, starts)
     if pauses.size:
