@@ -34,7 +34,7 @@ from biocross.cohort.sheets import (
     read_sheet,
 )
 from biocross.cohort.spelling import clinical_problems, spelling_cautions
-from biocross.cohort.strategy import load_strategy
+from biocross.cohort.strategy import Strategy, load_strategy
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.errors import ConfigError, GatingError
 
@@ -139,11 +139,12 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     file = inputs["samples"] or inputs["counts"]
     problems += comparison_problems(file, cohort)
     problems += _covariate_problems(config, cohort)
-    gated, gating_problems = _read_gates(inputs, vocabulary, controls)
+    strategy, gating_problems = _read_strategy(inputs, vocabulary, channels, controls)
     problems += gating_problems
+    gated = strategy.gates if strategy else gated_populations(inputs)
     # A misspelt visit is one error; the pairs that it seems to lack are no news.
     if sound:
-        problems += drug_problems(config, cohort)
+        problems += drug_problems(inputs, cohort, vocabulary, channels, strategy)
         problems += design_cautions(file, inputs["patients"], cohort)
         problems += _counted_cautions(config, vocabulary, gated, frequencies)
     return cohort, problems
@@ -208,28 +209,28 @@ def _input_problems(inputs: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def _read_gates(
-    inputs: Mapping[str, Any], vocabulary: Vocabulary, controls: Sequence[SheetRow]
-) -> tuple[Collection[str], list[Problem]]:
-    """Return the populations that are gated, and what is wrong with their gates."""
+def _read_strategy(
+    inputs: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    channels: Sequence[Channel],
+    controls: Sequence[SheetRow],
+) -> tuple[Strategy | None, list[Problem]]:
+    """Return the strategy, if it is ours and sound, and what is wrong with the gates."""
     if not inputs["gating"] or not inputs["panel"]:
-        return (), []
+        return None, []
     if are_drawn_elsewhere(inputs["gating"]):
-        return gated_populations(inputs["gate_paths"]), _drawn_problems(inputs)
-    channels, panel_problems = read_panel(Path(inputs["panel"]))
-    if panel_problems:
-        return (), []
+        return None, _drawn_problems(inputs)
     markers = {channel.marker for channel in channels}
     try:
         strategy = load_strategy(Path(inputs["gating"]), vocabulary, markers)
     except (ConfigError, GatingError) as error:
-        return (), _problems_of(inputs["gating"], error)
+        return None, _problems_of(inputs["gating"], error)
     by_fmo = {n: rule.marker for n, rule in strategy.thresholds.items() if rule.method == "fmo"}
     problems = fmo_cautions(inputs["gating"], by_fmo, channels, controls)
     if strategy.skipped:
         listed = "; ".join(f"{name} ({reason})" for name, reason in strategy.skipped.items())
         problems.append(caution(inputs["gating"], f"not gated with this panel: {listed}"))
-    return strategy.gates, problems
+    return strategy, problems
 
 
 def _drawn_problems(inputs: Mapping[str, Any]) -> list[Problem]:

@@ -1,6 +1,6 @@
 """Which gates of a study rest on markers that its treatments hide or move."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,37 +31,38 @@ class _Gated(NamedTuple):
     vocabulary: Vocabulary
 
 
-def drug_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
+def drug_problems(
+    inputs: Mapping[str, Any],
+    cohort: Cohort,
+    vocabulary: Vocabulary,
+    panel: Sequence[Channel],
+    strategy: Strategy | None,
+) -> list[Problem]:
     """Find gates that rest on a marker which a treatment of the cohort hides or moves.
 
     Parameters
     ----------
-    config
-        A complete configuration.
+    inputs
+        Section ``inputs`` of a complete configuration.
     cohort
         The study.
+    vocabulary, panel, strategy
+        What its files hold; without a strategy only the sheet of drug markers is checked.
 
     Returns
     -------
     list of Problem
-        Those of the sheet of drug markers, and of the gates. Faults of the other files are
-        reported where those are read.
+        Those of the sheet of drug markers, and of the gates.
     """
-    inputs = config["inputs"]
-    if not inputs["drug_markers"] or not cohort.of_modality("flow"):
+    samples = cohort.of_modality("flow")
+    if not inputs["drug_markers"] or not samples:
         return []
-    problems = read_drug_markers(Path(inputs["drug_markers"]))[1]
-    gated = _gated(inputs)
-    if problems or gated is None:
+    drug_markers, problems = read_drug_markers(Path(inputs["drug_markers"]))
+    if problems or strategy is None:
         return problems
-    treatments = {cohort.treatment_of(sample) for sample in cohort.of_modality("flow")}
+    treatments = {cohort.treatment_of(sample) for sample in samples}
     return drug_marker_problems(
-        gated.drug_markers,
-        treatments,
-        gated.panel,
-        gated.strategy,
-        gated.vocabulary,
-        inputs["gating"],
+        drug_markers, treatments, panel, strategy, vocabulary, inputs["gating"]
     )
 
 

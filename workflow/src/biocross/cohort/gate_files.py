@@ -6,7 +6,7 @@ from typing import Any
 
 from biocross.cohort.cross_checks import is_file
 from biocross.cohort.design import Cohort
-from biocross.cohort.sheets import Problem, caution
+from biocross.cohort.sheets import Problem, caution, read_sheet
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.errors import BiocrossError, ConfigError
 
@@ -68,11 +68,10 @@ def gate_file_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Proble
     return problems
 
 
-def gated_populations(gate_paths: str | None) -> list[str]:
+def gated_populations(inputs: Mapping[str, Any]) -> list[str]:
     """List the populations that a sheet of gates names; its faults are reported elsewhere."""
-    from biocross.cohort.sheets import read_sheet
-
-    if not gate_paths or not is_file(Path(gate_paths)):
+    sheet = inputs["gate_paths"]
+    if not are_drawn_elsewhere(inputs["gating"]) or not sheet or not is_file(Path(sheet)):
         return []
-    rows, _ = read_sheet(Path(gate_paths), "gate_paths")
+    rows, _ = read_sheet(Path(sheet), "gate_paths")
     return [str(row.cells["population"]) for row in rows if "population" in row.cells]
