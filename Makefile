@@ -29,7 +29,7 @@ lint: $(VENV)/installed-dev
 	@# One locked environment serves all rules: the lint for an environment per rule is set aside.
 	! $(BIN)/snakemake --lint 2>&1 | grep '^    \* ' | grep -v 'Specify a conda environment or container'
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed-dev
 	$(BIN)/python tests/benchmarks/run.py
 
 # The statistics on simulated studies with known truth; rewrites the numbers in docs/validation.md.
