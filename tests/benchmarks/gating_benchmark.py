@@ -138,6 +138,7 @@ transforms = f"{folder}/transforms.tsv"
 ESTIMATE = "estimate_thresholds(events, *sheets, transforms, f'{folder}/thresholds.tsv')"
 GATE = """
 tables = [f"{folder}/{name}.tsv" for name in ("counts", "expression", "modes", "shifts", "unknown")]
+tables.append(f"{folder}/membership.arrow")
 gate_patient(events, sheets[0], f"{folder}/thresholds.tsv", *sheets[1:], transforms, *tables)
 """
 

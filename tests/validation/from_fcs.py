@@ -101,7 +101,7 @@ def analyse_study(folder: Path, seed: int, planted: bool) -> tuple[Path, Path]:
     for patient, paths_of_patient in events.items():
         gate_patient(
             *(paths_of_patient, gates[0], thresholds, *gates[1:]),
-            *(folder / f"{patient}.{kind}" for kind in kinds),
+            *(folder / f"{patient}.{kind}" for kind in (*kinds, "membership")),
         )
     gathered = {kind: folder / f"{kind}.all" for kind in ("counts", "expression")}
     summarise_flow(parts, gathered)

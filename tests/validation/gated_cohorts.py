@@ -187,7 +187,7 @@ def gate_cohort(prepared: Prepared, scope: str) -> pd.DataFrame:
     settle_thresholds(list(estimates.values()), gating, *sheets, thresholds)
     counts = []
     for patient, events in prepared.events.items():
-        kinds = ("counts", "expression", "modes", "shifts", "unknown")
+        kinds = ("counts", "expression", "modes", "shifts", "unknown", "membership")
         out = [folder / f"{patient}.{kind}" for kind in kinds]
         gate_patient(events, gating, thresholds, *sheets, *out)
         counts.append(read_table(out[0]))

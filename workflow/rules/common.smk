@@ -90,6 +90,11 @@ def per_patient(name):
     ]
 
 
+def gate_membership(patient):
+    """Return the file that tells which gates each event of a patient lies in."""
+    return OUT / "flow" / "gating" / "patients" / f"{patient}.membership.arrow"
+
+
 def per_sample(name):
     """Return one file per sample of `prepare_flow_sample`."""
     return [

@@ -61,6 +61,7 @@ if GATES_DRAWN_ELSEWHERE:
                 name: OUT / "flow" / "gating" / "patients" / f"{{patient}}.{name}.tsv"
                 for name in GATING_TABLES
             },
+            membership=gate_membership("{patient}"),
         log:
             log_path("gate_patient_as_drawn", "{patient}"),
         benchmark:
@@ -140,6 +141,7 @@ else:
                 name: OUT / "flow" / "gating" / "patients" / f"{{patient}}.{name}.tsv"
                 for name in GATING_TABLES
             },
+            membership=gate_membership("{patient}"),
         log:
             log_path("gate_patient", "{patient}"),
         benchmark:

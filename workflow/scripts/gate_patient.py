@@ -14,4 +14,5 @@ with logged(snakemake):
         modes_out=snakemake.output.modes,
         shifts_out=snakemake.output.shifts,
         unknown_out=snakemake.output.unknown,
+        membership_out=snakemake.output.membership,
     )

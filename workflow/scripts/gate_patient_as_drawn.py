@@ -17,4 +17,5 @@ with logged(snakemake):
         expression_out=snakemake.output.expression,
         unknown_out=snakemake.output.unknown,
         stored_counts_out=snakemake.output.stored_counts,
+        membership_out=snakemake.output.membership,
     )

@@ -3,6 +3,7 @@ import pytest
 import yaml
 
 from biocross.flow.events import write_events
+from biocross.flow.gate_membership import read_membership
 from biocross.flow.gating import (
     COUNT_COLUMNS,
     EXPRESSION_COLUMNS,
@@ -116,6 +117,7 @@ def gate(study, tmp_path):
             tmp_path / "thresholds.tsv", ("sample_id", "threshold", "population", "value"), settled
         )
         out = {f"{name}_out": tmp_path / "out" / f"{name}.tsv" for name in TABLES}
+        out["membership_out"] = tmp_path / "out" / "membership.arrow"
         gate_patient(**paths, thresholds=tmp_path / "thresholds.tsv", **out)
         return {name: read_rows(tmp_path / "out" / f"{name}.tsv") for name in TABLES}
 
@@ -585,6 +587,7 @@ def test_from_estimates_to_counts(estimate, study, tmp_path):
     borders = tmp_path / "thresholds.tsv"
     settle_thresholds([tmp_path / "estimates.tsv"], **inputs, thresholds_out=borders)
     out = {f"{name}_out": tmp_path / "out" / f"{name}.tsv" for name in TABLES}
+    out["membership_out"] = tmp_path / "out" / "membership.arrow"
     gate_patient(**paths, thresholds=borders, **out)
     counts = by_population(read_rows(out["counts_out"]), "V1")
     values = samples["V1"]
@@ -593,3 +596,16 @@ def test_from_estimates_to_counts(estimate, study, tmp_path):
     # Too few eosinophils to find a border of CD4 on.
     assert counts["CD4_T"] == ""
     assert read_rows(out["unknown_out"])[0]["reason"] == "no border for CD4 on eosinophils"
+
+
+def test_the_membership_of_events_adds_up_to_the_counts(gate, tmp_path):
+    samples = {"V1": columns(BASELINE, 0.05), "V2": columns({"CD4_T": 300}, 0.05)}
+    counts = gate(samples)["counts"]
+    membership = read_membership(tmp_path / "out" / "membership.arrow")
+    for row in counts:
+        if row["count"] == "":
+            assert row["population"] not in membership.known[row["sample_id"]]
+            continue
+        inside = [row["population"] in names for names in membership.populations]
+        found = np.asarray(inside)[membership.combination[row["sample_id"]]].sum()
+        assert found == int(row["count"]), row

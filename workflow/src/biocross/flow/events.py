@@ -51,15 +51,7 @@ def write_events(
     meta
         Sample metadata.
     """
-    columns: dict[str, NDArray[Any]] = {**values, QUALITY_COLUMN: quality}
-    table = pa.Table.from_arrays([_as_arrow(column) for column in columns.values()], [*columns])
-    table = table.replace_schema_metadata({"biocross": json.dumps(dict(meta), sort_keys=True)})
-    with (
-        written_whole(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_file(sink, table.schema) as writer,
-    ):
-        writer.write_table(table, max_chunksize=max(quality.size, 1))
+    write_columns(path, {**values, QUALITY_COLUMN: quality}, meta)
 
 
 def read_events(path: Path | str) -> Events:
@@ -75,11 +67,54 @@ def read_events(path: Path | str) -> Events:
     Events
         Values and flags, and the sample's metadata.
     """
+    values, meta = read_columns(path)
+    quality = values.pop(QUALITY_COLUMN)
+    return Events(values, quality, meta)
+
+
+def write_columns(
+    path: Path | str, columns: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]
+) -> None:
+    """Write columns with a value per event, whatever they are.
+
+    Parameters
+    ----------
+    path
+        The file, ending in ``.arrow``.
+    columns
+        By name, shape (events,) each, of any numeric type.
+    meta
+        What belongs to all of them; anything that JSON can hold.
+    """
+    table = pa.Table.from_arrays([_as_arrow(column) for column in columns.values()], [*columns])
+    table = table.replace_schema_metadata({"biocross": json.dumps(dict(meta), sort_keys=True)})
+    with (
+        written_whole(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
+        writer.write_table(table, max_chunksize=max(table.num_rows, 1))
+
+
+def read_columns(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Map the columns of a file of `write_columns` into memory without copying them.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The columns, shape (events,) each.
+    dict
+        What belongs to all of them.
+    """
     with pa.memory_map(str(path)) as source:
         table = pa.ipc.open_file(source).read_all()
-    values = {name: _as_numpy(table.column(name)) for name in table.column_names}
-    quality = values.pop(QUALITY_COLUMN)
-    return Events(values, quality, json.loads(table.schema.metadata[b"biocross"]))
+    columns = {name: _as_numpy(table.column(name)) for name in table.column_names}
+    return columns, json.loads(table.schema.metadata[b"biocross"])
 
 
 # By their buffers, without copying: pyarrow's own conversions import pandas, which costs every

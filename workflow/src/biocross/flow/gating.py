@@ -19,6 +19,7 @@ from biocross.flow.gate_counts import (
     expression_rows,
     unknown_rows,
 )
+from biocross.flow.gate_membership import find_membership, write_membership
 from biocross.flow.gate_shifts import SHIFTED_COLUMNS, SHIFTS, shifted_counts
 from biocross.flow.gate_tree import Gating
 from biocross.flow.marker_modes import MODE_COLUMNS
@@ -109,6 +110,7 @@ def gate_patient(
     modes_out: Path | str,
     shifts_out: Path | str,
     unknown_out: Path | str,
+    membership_out: Path | str,
 ) -> None:
     """Gate the samples of one patient with settled borders and count their populations.
 
@@ -135,6 +137,8 @@ def gate_patient(
         Counts of the primary populations with the borders of their own gates shifted.
     unknown_out
         Why populations have no count, per sample.
+    membership_out
+        The gates that each event lies in; see `gate_membership`.
     """
     plan = _load_plan(strategy, populations, panel)
     every = [read_events(path) for path in events]
@@ -166,6 +170,7 @@ def gate_patient(
         UNKNOWN_COLUMNS,
         [*_excluded_rows(every, order), *of_all(unknown_rows, order, vocabulary)],
     )
+    write_membership(membership_out, find_membership(every, gating, order, vocabulary))
 
 
 def decades_by_marker(transforms: Path | str) -> dict[str, float]:

@@ -21,6 +21,7 @@ from biocross.flow.gate_counts import (
     expression_rows,
     unknown_rows,
 )
+from biocross.flow.gate_membership import find_membership, write_membership
 from biocross.flow.headers import read_header
 from biocross.flow.imported.counts import STORED_COUNTS_COLUMNS, compare_counts
 from biocross.flow.imported.evaluation import Memberships, evaluate
@@ -241,6 +242,7 @@ def apply_gates(
     expression_out: Path | str,
     unknown_out: Path | str,
     stored_counts_out: Path | str,
+    membership_out: Path | str,
 ) -> None:
     """Gate the samples of one patient with gates that were drawn elsewhere.
 
@@ -258,6 +260,8 @@ def apply_gates(
         As of `gate_patient`; events that a quality step set aside are not counted.
     stored_counts_out
         Counts of every gate on all events, beside those that FlowJo stored.
+    membership_out
+        As of `gate_patient`.
     """
     order = [name for name in vocabulary if name in {path.population for path in drawn.paths}]
     vocabulary = _with_parents(vocabulary, drawn.paths)
@@ -279,6 +283,8 @@ def apply_gates(
     write_rows(expression_out, EXPRESSION_COLUMNS, measured)
     write_rows(unknown_out, UNKNOWN_COLUMNS, unknown)
     write_rows(stored_counts_out, STORED_COUNTS_COLUMNS, stored)
+    membership = find_membership([*every.values()], gating, order, vocabulary)
+    write_membership(membership_out, membership)
 
 
 def gate_patient_as_drawn(
@@ -296,6 +302,7 @@ def gate_patient_as_drawn(
     expression_out: Path | str,
     unknown_out: Path | str,
     stored_counts_out: Path | str,
+    membership_out: Path | str,
 ) -> None:
     """Gate one patient of a cohort with a file of gates; see `load_drawn` and `apply_gates`.
 
@@ -311,7 +318,7 @@ def gate_patient_as_drawn(
         The patient.
     events
         Prepared events of the patient's samples, in the same order.
-    counts_out, expression_out, unknown_out, stored_counts_out
+    counts_out, expression_out, unknown_out, stored_counts_out, membership_out
         As of `apply_gates`.
     """
     vocabulary = load_vocabulary(Path(populations))
@@ -327,6 +334,7 @@ def gate_patient_as_drawn(
         expression_out,
         unknown_out,
         stored_counts_out,
+        membership_out,
     )
 
 
