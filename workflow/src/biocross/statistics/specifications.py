@@ -37,14 +37,14 @@ from biocross.statistics.finding import (
 from biocross.statistics.kernels.battery import ALPHA, run_battery
 from biocross.statistics.kernels.exact import hodges_lehmann
 from biocross.statistics.kernels.moderation import moderated_paired_t, plain_paired_t
+from biocross.statistics.other_sources import OtherSources, by_other_sources, rows_by_question
 from biocross.statistics.paired_changes import population_pairs
 from biocross.statistics.pairs import PairTable, read_long_table, read_pair_sheet
 from biocross.statistics.readouts import readouts
 from biocross.tables import read_rows, write_rows
 
-# Clusters instead of gates join here, as an aspect of their own.
 ASPECTS = (
-    *("as_reported", "readout", "test", "gate"),
+    *("as_reported", "readout", "test", "source", "gate"),
     *("leave_one_out", "batch", "covariate", "dropout"),
 )
 # How many deltas are tried says nothing, so dropouts are not counted.
@@ -109,8 +109,9 @@ def vary_specifications(
             fdr,
             read_long_table(shifts, samples) if shifts else None,
         )
+        others = rows_by_question(read_rows(changes))
         for table, reported in tables_of(wanted, changes, counts, samples, pairs):
-            rows += _vary_table(study, table, reported)
+            rows += _vary_table(study, table, reported, others)
     write_rows(specifications_out, SPECIFICATION_COLUMNS, rows)
 
 
@@ -190,7 +191,10 @@ def _covariate_values(sheet: Sequence[Mapping[str, str]]) -> dict[tuple[str, str
 
 
 def _vary_table(
-    study: Study, pairs: PairTable, reported: Sequence[tuple[Mapping[str, str], int]]
+    study: Study,
+    pairs: PairTable,
+    reported: Sequence[tuple[Mapping[str, str], int]],
+    others: OtherSources,
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of all findings of one table of pairs."""
     readings = readouts(pairs, study.vocabulary)
@@ -203,6 +207,7 @@ def _vary_table(
         varied = [
             *_other_readouts(finding, analyses),
             *_other_tests(finding),
+            *by_other_sources(finding, others),
             *_shifted_gates(finding),
             *_without_each(finding, without),
             adjusted_for_batch(finding),
