@@ -186,7 +186,7 @@ class TableStudy:
         import_counts(self.config["inputs"]["counts"], populations, at["imported"])
         sources = {"table": at["imported"]}
         gather_populations(
-            *(at["samples"], populations, sources, None, at["counts"], at["expression"])
+            *(at["samples"], populations, sources, [], at["counts"], at["expression"])
         )
         find_paired_changes(
             *(at["counts"], at["samples"], at["pairs"], populations),

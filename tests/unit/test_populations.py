@@ -166,7 +166,7 @@ def cohort(tmp_path):
         tmp_path / "samples.tsv",
         tmp_path / "populations.yaml",
         {"gate": tmp_path / "gates.tsv", "table": tmp_path / "imported.tsv"},
-        tmp_path / "expression.tsv",
+        [tmp_path / "expression.tsv"],
         tmp_path / "out" / "counts.tsv",
         tmp_path / "out" / "expression.tsv",
     )
@@ -257,7 +257,7 @@ def test_counted_sample_of_no_sheet_is_refused(cohort):
         gather_populations(
             *(cohort / "samples.tsv", cohort / "populations.yaml"),
             {"gate": cohort / "gates.tsv"},
-            None,
+            [],
             *(cohort / "out" / "counts.tsv", cohort / "out" / "expression.tsv"),
         )
 
@@ -284,7 +284,7 @@ def test_a_table_cannot_count_what_the_tissue_has_lost(tmp_path):
     gather_populations(
         *(tmp_path / "samples.tsv", tmp_path / "populations.yaml"),
         {"table": tmp_path / "imported.tsv"},
-        None,
+        [],
         *(tmp_path / "counts.tsv", tmp_path / "expression.tsv"),
     )
     found = {
@@ -321,3 +321,28 @@ def test_import_names_file_row_and_remedy(cohort, row, remedy):
     assert message.startswith(f"{table} row 3: ")
     assert remedy in message
     assert len(message.splitlines()) == 1
+
+
+def test_clusters_name_their_own_source_and_are_anchored_as_what_they_are_a_part_of(cohort):
+    columns = ("sample_id", "source", "population", "parent", "count", "parent_count")
+    rows = [
+        ("P1_b", "cluster", "leukocytes", "", 1000, 1000),
+        ("P1_b", "cluster", "T_cells", "leukocytes", 300, 1000),
+        ("P1_b", "single_cluster", "cluster_07", "T_cells", 30, 300),
+    ]
+    write_rows(cohort / "c.tsv", columns, [dict(zip(columns, row, strict=True)) for row in rows])
+    medians = ("sample_id", "source", "population", "marker", "value")
+    row = dict(zip(medians, ("P1_b", "single_cluster", "cluster_07", "CD3", 0.7), strict=True))
+    write_rows(cohort / "e.tsv", medians, [row])
+    gather_populations(
+        *(cohort / "samples.tsv", cohort / "populations.yaml"),
+        {"clusters": cohort / "c.tsv"},
+        [cohort / "e.tsv"],
+        *(cohort / "counts.tsv", cohort / "medians.tsv"),
+    )
+    found = {row["population"]: row for row in read_rows(cohort / "counts.tsv")}
+    assert found["cluster_07"]["source"] == "single_cluster"
+    leukocytes = float(found["leukocytes"]["cells_per_ul"])
+    assert float(found["cluster_07"]["cells_per_ul"]) == pytest.approx(leukocytes * 30 / 1000)
+    (median,) = read_rows(cohort / "medians.tsv")
+    assert (median["source"], median["count"], median["value"]) == ("single_cluster", "30", "0.7")

@@ -110,7 +110,7 @@ def analyse_study(folder: Path, seed: int, planted: bool) -> tuple[Path, Path]:
             out["samples"],
             shared["populations"],
             {"gate": gathered["counts"]},
-            gathered["expression"],
+            [gathered["expression"]],
         ),
         *(folder / "counts.long", folder / "expression.long"),
     )

@@ -6,9 +6,11 @@ with logged(snakemake):
         samples=snakemake.input.samples,
         populations=snakemake.input.populations,
         counts={
-            source: path for source in ("gate", "table") if (path := snakemake.input.get(source))
+            source: path
+            for source in ("gate", "clusters", "normalised_clusters", "table")
+            if (path := snakemake.input.get(source))
         },
-        expression=snakemake.input.get("expression"),
+        expression=list(snakemake.input.expression),
         counts_out=snakemake.output.counts,
         expression_out=snakemake.output.expression,
     )

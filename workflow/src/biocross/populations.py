@@ -67,7 +67,7 @@ def gather_populations(
     samples: Path | str,
     populations: Path | str,
     counts: Mapping[str, Path | str],
-    expression: Path | str | None,
+    expression: Sequence[Path | str],
     counts_out: Path | str,
     expression_out: Path | str,
 ) -> None:
@@ -80,9 +80,10 @@ def gather_populations(
     populations
         ``populations.yaml``.
     counts
-        By source (``gate``, ``table``), its table of counts by sample.
+        By source (``gate``, ``table``), its table of counts by sample. Where a table's rows name
+        their own ``source``, as those of clusters do, this one stands.
     expression
-        The gates' table of marker medians, or None.
+        Tables of marker medians; rows that name no ``source`` are those of gates.
     counts_out, expression_out
         ``results/populations/counts.tsv`` and ``expression.tsv``.
 
@@ -100,17 +101,16 @@ def gather_populations(
     ]
     _add_percent(rows)
     by_key = {
-        (row["sample_id"], row["population"]): {key: row[key] for key in KEYS}
+        (row["source"], row["sample_id"], row["population"]): {key: row[key] for key in KEYS}
         for row in rows
-        if row["source"] == "gate"
     }
-    medians = read_rows(expression) if expression else []
-    write_rows(counts_out, COUNTS_COLUMNS, rows)
-    write_rows(
-        expression_out,
-        EXPRESSION_COLUMNS,
-        ({**by_key[row["sample_id"], row["population"]], **row} for row in medians),
+    medians = (
+        {**by_key[row.get("source", "gate"), row["sample_id"], row["population"]], **row}
+        for path in expression
+        for row in read_rows(path)
     )
+    write_rows(counts_out, COUNTS_COLUMNS, rows)
+    write_rows(expression_out, EXPRESSION_COLUMNS, medians)
 
 
 def _long_rows(
@@ -192,7 +192,9 @@ def cells_per_ul(
         None where the anchor was not measured, or the population does not lie within it.
     """
     blood = sample["tissue"] == "whole_blood"
-    known = vocabulary.get(name)
+    # A single cluster is anchored as the population that it is a part of.
+    inside = name if name in vocabulary else counted[name].get("parent", "")
+    known = vocabulary.get(inside)
     anchor = "leukocytes_per_ul" if blood else known and known.absolute_anchor
     if known is None or anchor is None or sample["tissue"] not in ("whole_blood", "pbmc"):
         return None
@@ -202,7 +204,7 @@ def cells_per_ul(
     count, per_ul = counted[name]["count"], sample.get(anchor)
     if population is None or population not in counted or not count or not per_ul:
         return None
-    if not lies_within(name, population, vocabulary):
+    if not lies_within(inside, population, vocabulary):
         return None
     anchor_count = float(counted[population]["count"] or 0)
     return float(count) / anchor_count * float(per_ul) if anchor_count else None
