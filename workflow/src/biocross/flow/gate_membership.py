@@ -111,8 +111,7 @@ def write_membership(path: Path | str, membership: Membership) -> None:
 def read_membership(path: Path | str) -> Membership:
     """Read a file of `write_membership`."""
     columns, meta = read_columns(path)
-    ends = np.cumsum(meta["sizes"])[:-1] if meta["sizes"] else []
-    parts = np.split(columns["combination"], ends)
+    parts = np.split(columns["combination"], np.cumsum(meta["sizes"])[:-1])
     return Membership(
         dict(zip(meta["samples"], parts, strict=True)), meta["populations"], meta["known"]
     )
