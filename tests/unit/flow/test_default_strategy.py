@@ -13,10 +13,10 @@ from biocross.flow.events import read_events
 from biocross.flow.gate_borders import EstimatedBorders
 from biocross.flow.gate_counts import count_rows
 from biocross.flow.gate_tree import Gating
-from biocross.flow.gating import decades_by_marker
 from biocross.flow.prepare import prepare_flow_sample
 from biocross.flow.signals import Compensation
 from biocross.flow.transform_choice import estimate_transforms
+from biocross.flow.transform_table import decades_by_marker
 from biocross.simulate.cohort import simulate_cohort
 from biocross.simulate.sheets import write_sheets
 from biocross.simulate.study import merge, read_study

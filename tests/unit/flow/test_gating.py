@@ -8,13 +8,13 @@ from biocross.flow.gating import (
     COUNT_COLUMNS,
     EXPRESSION_COLUMNS,
     SHIFTED_COLUMNS,
-    decades_by_marker,
     estimate_thresholds,
     fmo_controls,
     gate_patient,
 )
 from biocross.flow.marker_modes import MODE_COLUMNS
 from biocross.flow.settled_thresholds import ESTIMATE_COLUMNS, settle_thresholds
+from biocross.flow.transform_table import decades_by_marker
 from biocross.flow.transforms import Transform, decades_between
 from biocross.tables import read_rows, write_rows
 

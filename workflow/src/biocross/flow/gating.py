@@ -24,8 +24,7 @@ from biocross.flow.gate_shifts import SHIFTED_COLUMNS, SHIFTS, shifted_counts
 from biocross.flow.gate_tree import Gating
 from biocross.flow.marker_modes import MODE_COLUMNS
 from biocross.flow.settled_thresholds import ESTIMATE_COLUMNS, estimate_rows
-from biocross.flow.transform_table import load_transforms
-from biocross.flow.transforms import decades_between
+from biocross.flow.transform_table import decades_by_marker, load_transforms
 from biocross.tables import read_rows, write_rows
 
 
@@ -171,25 +170,6 @@ def gate_patient(
         [*_excluded_rows(every, order), *of_all(unknown_rows, order, vocabulary)],
     )
     write_membership(membership_out, find_membership(every, gating, order, vocabulary))
-
-
-def decades_by_marker(transforms: Path | str) -> dict[str, float]:
-    """Return how many decades one unit of the transformed scale is.
-
-    Parameters
-    ----------
-    transforms
-        The cohort's transforms.
-
-    Returns
-    -------
-    dict of str to float
-        By marker; NaN on a linear scale, which has no decades.
-    """
-    return {
-        marker: decades_between(0.0, 1.0, transform)
-        for marker, transform in load_transforms(transforms).items()
-    }
 
 
 def fmo_controls(samples: Sequence[Events], channels: Sequence[Channel]) -> dict[int, str]:

@@ -16,8 +16,7 @@ from biocross.cohort.panel import load_panel
 from biocross.cohort.strategy import load_strategy
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.flow.joint_thresholds import MAX_SHIFT, JointBorder, scale_at
-from biocross.flow.transform_table import load_transforms
-from biocross.flow.transforms import decades_between
+from biocross.flow.transform_table import decades_by_marker
 from biocross.tables import read_rows, write_rows
 
 ESTIMATE_COLUMNS = (
@@ -145,10 +144,7 @@ def settle_thresholds(
     """
     markers = {channel.marker for channel in load_panel(Path(panel))}
     rules = load_strategy(Path(strategy), load_vocabulary(Path(populations)), markers).thresholds
-    decades = {
-        marker: decades_between(0.0, 1.0, transform)
-        for marker, transform in load_transforms(transforms).items()
-    }
+    decades = decades_by_marker(transforms)
     rows = [row for path in estimates for row in read_rows(path)]
     scopes = {name: rule.scope for name, rule in rules.items()}
     write_rows(thresholds_out, SETTLED_COLUMNS, settle(rows, scopes, decades))
