@@ -21,5 +21,9 @@ class GatingError(BiocrossError):
     """The gating strategy is wrong or cannot be applied."""
 
 
+class LibraryError(BiocrossError):
+    """A library of single-cell counts cannot be read, or holds no counts of genes."""
+
+
 class TableError(BiocrossError):
     """A table of frequencies or values is broken."""

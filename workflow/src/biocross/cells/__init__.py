@@ -1,0 +1,1 @@
+"""Single-cell RNA: from libraries of counts to counted, annotated populations."""
