@@ -37,7 +37,7 @@ SMALL = {
 
 def without_granulocytes(study):
     """Turn the demo's study of whole blood into one of PBMC."""
-    study = merge(study, {"tissue": "pbmc"})
+    study = merge(study, {"tissue": "pbmc", "rna": None})
     for arm in study["treatments"].values():
         arm["fold_changes"]["month_4"].pop("eosinophils", None)
     for name in GRANULOCYTES:

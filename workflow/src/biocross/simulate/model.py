@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from biocross.simulate.transcriptome_model import Transcriptomes
+
 ROOT = "leukocytes"
 SIGNAL_KINDS = ("lineage", "state", "viability")
 SCATTER = ("FSC-A", "FSC-H", "SSC-A")
@@ -179,6 +181,7 @@ class Study:
     blood_counts: Mapping[str, str]
     analyser_cv: float
     clinical: Mapping[str, ClinicalVariable]
+    rna: Transcriptomes | None = None
 
     @cached_property
     def leaves(self) -> tuple[str, ...]:

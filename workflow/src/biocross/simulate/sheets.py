@@ -1,10 +1,11 @@
 """The sheets of a simulated study: patients, samples, clinical values and the panel."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from biocross.errors import ConfigError
+from biocross.simulate.library_sheets import library_rows
 from biocross.simulate.model import Study, Treatment
 from biocross.simulate.people import clinical_row, patient_row
 from biocross.simulate.study import read_study
@@ -20,6 +21,7 @@ def write_sheets(
     out_dir: Path,
     seed: int,
     overrides: Mapping[str, Any] | None = None,
+    modalities: Collection[str] = ("flow",),
 ) -> None:
     """Write ``samples.tsv``, ``patients.tsv``, ``clinical.tsv`` and ``panel.tsv`` of a study.
 
@@ -33,18 +35,35 @@ def write_sheets(
         The study's seed; `simulate_cohort` must get the same one, or its patients are others.
     overrides
         Entries that replace those of the description; see `read_study`.
+    modalities
+        What was measured: ``flow``, ``rna`` or both. With ``rna``, ``samples.tsv`` has the column
+        ``hashtag``.
+
+    Raises
+    ------
+    ConfigError
+        The study or the seed is wrong, or the study says nothing about RNA and shall have it.
     """
     plan = read_study(study, overrides)
     require_seed(seed)
     patients = _patients(plan, seed)
-    samples = _samples(plan, patients)
+    flow = _samples(plan, patients)
     treatment_of = {str(row["patient_id"]): str(row["treatment"]) for row in patients}
     clinical = [
         clinical_row(plan, seed, row["patient_id"], treatment_of[row["patient_id"]], row["visit"])
-        for row in samples
+        for row in flow
     ]
+    samples = flow if "flow" in modalities else []
+    columns: tuple[str, ...] = SAMPLE_COLUMNS
+    if "rna" in modalities:
+        visits = {
+            patient: [row["visit"] for row in flow if row["patient_id"] == patient]
+            for patient in treatment_of
+        }
+        samples = samples + library_rows(plan, treatment_of, visits)
+        columns = (*SAMPLE_COLUMNS, "hashtag")
     panel = [{"channel": c.channel, "marker": c.marker, "kind": c.kind} for c in plan.panel]
-    write_rows(out_dir / "samples.tsv", SAMPLE_COLUMNS, samples)
+    write_rows(out_dir / "samples.tsv", columns, samples)
     write_rows(out_dir / "patients.tsv", PATIENT_COLUMNS, patients)
     write_rows(out_dir / "clinical.tsv", clinical_columns(plan), clinical)
     write_rows(out_dir / "panel.tsv", PANEL_COLUMNS, panel)

@@ -28,6 +28,8 @@ from biocross.simulate.model import (
     Visit,
 )
 from biocross.simulate.sections import Section, as_number, require_known
+from biocross.simulate.transcriptome_model import Transcriptomes
+from biocross.simulate.transcriptome_sections import read_transcriptomes
 
 
 def read_study(
@@ -98,6 +100,7 @@ def read_study(
             name: _clinical(entry, treatments, visits)
             for name, entry in top.sections("clinical").items()
         },
+        rna=_rna(top, treatments, visits, populations, markers),
     )
     top.finish()
     return result
@@ -351,6 +354,12 @@ def _clinical(entry: Section, treatments: Iterable[str], visits: Iterable[str]) 
     )
     entry.finish()
     return variable
+
+
+def _rna(top: Section, *known: Iterable[str]) -> Transcriptomes | None:
+    """Read the section on RNA, which a study of flow cytometry alone does not have."""
+    entry = top.take("rna", None)
+    return None if entry is None else read_transcriptomes(Section(entry, top.place("rna")), *known)
 
 
 def _date(top: Section, key: str) -> datetime.date:

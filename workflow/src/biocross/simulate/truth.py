@@ -35,7 +35,7 @@ NULL = 0.02
 _PATIENTS = 20_000
 
 
-def true_effects(study: Study) -> list[dict[str, str | float]]:
+def true_effects(study: Study, kept: Floats | None = None) -> list[dict[str, str | float]]:
     """Compute the expected change of every population, by treatment and visit.
 
     Leaves change as planted. What that does to a percentage depends on the patient's other
@@ -46,6 +46,9 @@ def true_effects(study: Study) -> list[dict[str, str | float]]:
     ----------
     study
         The study.
+    kept
+        Share of each leaf that the preparation of the sample keeps, shape (leaves,); all of the
+        blood where it is not given. Percentages are of what is kept.
 
     Returns
     -------
@@ -58,7 +61,7 @@ def true_effects(study: Study) -> list[dict[str, str | float]]:
     names = study.reported
     members = members_of(study, names)
     parents = members_of(study, parents_of(study, names))
-    usual = _virtual_blood(study)
+    usual = _virtual_blood(study) * (1.0 if kept is None else kept)
     first, *later = study.visits
     rows: list[dict[str, str | float]] = []
     for treatment in study.treatments:
