@@ -1,7 +1,7 @@
 # REQUIRED: config (see config/README.md) and the sheets that it names.
 # GIVES: COHORT, PROBLEMS (warnings; errors stop here), FLOW_SAMPLES, FLOW_PATIENTS, FLOW_FILES
-#        (samples and the FMO controls that are gated beside them), OUT and the
-#        helpers that the other rules use.
+#        (samples, and the FMO controls and anchors that are read beside them), OUT and the helpers
+#        that the other rules use.
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -26,7 +26,12 @@ FLOW_PATIENTS = COHORT.by_patient("flow")
 FMO_CONTROLS = {
     control.sample_id: control for control in COHORT.controls if control.role == "fmo"
 }
-FLOW_FILES = {**FLOW_SAMPLES, **FMO_CONTROLS}
+ANCHORS = {
+    control.sample_id: control
+    for control in COHORT.controls
+    if control.role == "anchor"
+}
+FLOW_FILES = {**FLOW_SAMPLES, **FMO_CONTROLS, **ANCHORS}
 SHEETS = [
     INPUTS[name]
     for name in ("samples", "patients", "clinical", "counts")
@@ -39,6 +44,14 @@ GATING_SHEETS = [
     # A study of tables alone has no gates that a drug could touch.
     if INPUTS[name] and (FLOW_SAMPLES or name != "drug_markers")
 ]
+# Clusters of the events as measured and, on request, of the normalised ones. Stimulated samples are
+# mapped, but the map is made without them.
+TRAINING_SAMPLES = [
+    name for name, sample in FLOW_SAMPLES.items() if not COHORT.is_stimulated(sample)
+]
+CLUSTERS = ["clusters"]
+if config["flow"]["normalisation"] != "none":
+    CLUSTERS.append("normalised_clusters")
 # Tables of `prepare_flow_sample` and of `gate_patient`, gathered over samples and patients.
 QUALITY_TABLES = ("ledger", "repairs", "warnings", "sanity")
 GATING_TABLES = ("counts", "expression", "unknown")
@@ -65,12 +78,36 @@ def benchmark_path(*parts):
     return OUT.joinpath("benchmarks", *parts[:-1], f"{parts[-1]}.tsv")
 
 
+def figure_files(*parts):
+    """Return a figure for papers (PDF), for pages (SVG) and for slides (PNG)."""
+    folder = OUT.joinpath("figures", *parts[:-1])
+    return [folder / f"{parts[-1]}.{form}" for form in ("pdf", "svg", "png")]
+
+
 def events_of_patient(wildcards):
     """Return the prepared events of all samples of a patient, in order of the visits."""
     return [
         OUT / "flow" / "events" / f"{sample.sample_id}.arrow"
         for sample in FLOW_PATIENTS[wildcards.patient]
     ]
+
+
+def clustered_events(wildcards, samples):
+    """Return the events of samples, normalised for the clusters that are found on such."""
+    scale = wildcards.clusters.removesuffix("clusters")
+    return [OUT / "flow" / f"{scale}events" / f"{sample}.arrow" for sample in samples]
+
+
+def zoom_pools(clusters):
+    """Return the events of the maps that look at one population."""
+    folder = OUT / "flow" / clusters
+    return [folder / f"pool.{name}.arrow" for name in config["flow"]["clusters"]["zoom"]]
+
+
+def with_clusters(**inputs):
+    """Return inputs that exist only where clusters are sought."""
+    sought = config["flow"]["clusters"]["method"] != "none"
+    return inputs if FLOW_SAMPLES and sought else {}
 
 
 def fmo_events_of_patient(wildcards):
@@ -146,6 +183,18 @@ def per_patient_figures():
         *(folder / f"{patient}.pdf" for patient in FLOW_PATIENTS),
         folder / "thresholds.pdf",
     ]
+
+
+def cluster_results():
+    """Return what is made of clusters beside the long tables."""
+    if not with_clusters(sought=True):
+        return []
+    names = ("samples", "markers", "sizes", "agreement")
+    tables = [OUT / "flow" / name / "agreement_summary.tsv" for name in CLUSTERS]
+    figures = [file for name in names for file in figure_files("clusters", name)]
+    if config["flow"]["clusters"]["umap_cells"]:
+        figures += [OUT / "flow" / "cells.h5ad", *figure_files("clusters", "umap")]
+    return [OUT / "flow" / "outliers.tsv", *tables, *figures]
 
 
 def per_patient_gates():

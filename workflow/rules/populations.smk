@@ -28,11 +28,17 @@ if INPUTS["counts"]:
 
 rule gather_populations:
     input:
-        **with_files(
-            gate=rules.summarise_flow.output.counts,
-            expression=rules.summarise_flow.output.expression,
+        **with_files(gate=rules.summarise_flow.output.counts),
+        **with_clusters(
+            **{name: OUT / "flow" / name / "counts.tsv" for name in CLUSTERS}
         ),
         **({"table": rules.import_counts.output.counts} if INPUTS["counts"] else {}),
+        expression=[
+            *with_files(gate=rules.summarise_flow.output.expression).values(),
+            *with_clusters(
+                **{name: OUT / "flow" / name / "expression.tsv" for name in CLUSTERS}
+            ).values(),
+        ],
         samples=rules.check_cohort.output.samples,
         populations=INPUTS["populations"],
     output:

@@ -1,14 +1,17 @@
 import pytest
 import yaml
 
+from biocross.cohort.markers import marker_synonyms
 from biocross.cohort.vocabulary import (
     ANCHOR_POPULATIONS,
     container,
     counted_parent,
     lies_within,
     load_vocabulary,
+    within,
 )
 from biocross.errors import ConfigError
+from biocross.tables import read_rows
 
 # The 42 populations of the reference, by their denominator.
 REFERENCE = {
@@ -210,3 +213,45 @@ def test_lies_within(shipped):
     assert not lies_within("leukocytes", "Th2", shipped)
     assert not lies_within("monocytes", "lymphocytes", shipped)
     assert not lies_within("ILC2", "ILC", shipped)
+
+
+def test_phenotype_is_read(write):
+    vocabulary = load_vocabulary(
+        write(A={"parent": None}, B={"parent": "A", "phenotype": "CD3+ CD19->CD20-?"})
+    )
+    assert vocabulary["A"].phenotype == ()
+    assert [word.markers for word in vocabulary["B"].phenotype] == [("CD3",), ("CD19", "CD20")]
+
+
+def test_every_unreadable_phenotype_is_named(problems):
+    lines = problems(
+        A={"parent": None, "phenotype": "CD45"},
+        B={"parent": "A", "phenotype": "CD3+ CD3-"},
+        C={"parent": "A", "phenotype": "CD3+"},
+    )
+    assert lines == [
+        'phenotype of A: "CD45" must be a marker followed by -, lo, + or hi, such as CD3+; markers '
+        'are joined by "/" (either) or ">" (the first in the panel)',
+        'phenotype of B: "CD3+ CD3-" asks for CD3- and CD3+; no cell is both',
+    ]
+
+
+def test_shipped_phenotypes_leave_out_unions_alone(shipped):
+    without = {name for name, entry in shipped.items() if not entry.phenotype}
+    assert without == {"live_singlets", "lymphocytes"}
+
+
+def test_shipped_phenotypes_use_known_markers_that_no_drug_masks(shipped, pytestconfig):
+    markers = {m for entry in shipped.values() for word in entry.phenotype for m in word.markers}
+    known = {marker.standard for marker in marker_synonyms().values()} | {"SSC-A"}
+    assert markers <= known
+    drugs = read_rows(pytestconfig.rootpath / "config" / "drug_markers.tsv")
+    masked = {row["marker"] for row in drugs if row["effect"] == "masked"}
+    assert masked
+    assert not markers & masked
+
+
+def test_what_holds_a_population_is_told_from_the_inside_out(shipped):
+    assert [*within("Th2", shipped)][:3] == ["Th2", "CD4_memory", "CD4_T"]
+    assert [*within("ILC2_CD117low", shipped)][:4] == ["ILC2_CD117low", "ILC2", "ILC", "lymphocytes"]
+    assert [*within("live_singlets", shipped)] == ["live_singlets"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from biocross.cohort.cautions import design_cautions, ungated_caution
+from biocross.cohort.cluster_checks import cluster_problems
 from biocross.cohort.config import complete_config
 from biocross.cohort.cross_checks import (
     comparison_problems,
@@ -139,6 +140,7 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     file = inputs["samples"] or inputs["counts"]
     problems += comparison_problems(file, cohort)
     problems += _covariate_problems(config, cohort)
+    problems += cluster_problems(config, cohort, vocabulary)
     strategy, gating_problems = _read_strategy(inputs, vocabulary, channels, controls)
     problems += gating_problems
     gated = strategy.gates if strategy else gated_populations(inputs)

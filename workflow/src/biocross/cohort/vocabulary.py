@@ -1,9 +1,10 @@
 """The vocabulary of populations: names, biological parents, anchors."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from biocross.cohort.phenotypes import Word, parse_words
 from biocross.cohort.sheets import did_you_mean, load_schema, load_yaml, schema_problems
 from biocross.errors import ConfigError
 
@@ -26,6 +27,7 @@ class Population(NamedTuple):
     inflammatory: bool = False
     primary: bool = False
     note: str = ""
+    phenotype: tuple[Word, ...] = ()
 
 
 Vocabulary = dict[str, Population]
@@ -47,7 +49,7 @@ def load_vocabulary(path: Path) -> Vocabulary:
     Raises
     ------
     ConfigError
-        One line for every unknown key, unknown parent, and cycle.
+        One line for every unknown key, unreadable phenotype, unknown parent, and cycle.
     """
     raw = load_yaml(path)
     if not isinstance(raw, dict) or not raw:
@@ -55,8 +57,13 @@ def load_vocabulary(path: Path) -> Vocabulary:
     problems = [str(p) for p in schema_problems(str(path), None, raw, load_schema("populations"))]
     if problems:
         raise ConfigError("\n".join(problems))
-    vocabulary = {name: _population(name, entry) for name, entry in raw.items()}
-    problems = _parent_problems(vocabulary)
+    vocabulary = {}
+    for name, entry in raw.items():
+        try:
+            vocabulary[name] = _population(name, entry)
+        except ConfigError as error:
+            problems.append(f"phenotype of {name}: {error}")
+    problems = problems or _parent_problems(vocabulary)
     if problems:
         raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
     return vocabulary
@@ -115,6 +122,27 @@ def container(name: str, vocabulary: Vocabulary, counted: Collection[str]) -> st
     return container(narrower, vocabulary, counted)
 
 
+def within(name: str, vocabulary: Vocabulary) -> Iterator[str]:
+    """Yield a population and all that hold it whole, from the inside out; see `container`.
+
+    Parameters
+    ----------
+    name
+        The population.
+    vocabulary
+        Its vocabulary.
+
+    Yields
+    ------
+    str
+        Of Th2: itself, CD4_memory, from which it is told, CD4_T, its parent, T_cells ...
+    """
+    above: str | None = name
+    while above is not None:
+        yield above
+        above = container(above, vocabulary, vocabulary)
+
+
 def lies_within(name: str | None, other: str | None, vocabulary: Vocabulary) -> bool:
     """Return whether a population is another one, or descends from it by biological parents."""
     while name is not None and name != other:
@@ -126,6 +154,7 @@ def _population(name: str, entry: Mapping[str, object]) -> Population:
     fields = {key: value for key, value in entry.items() if key in Population._fields}
     fields.setdefault("gated_under", fields["parent"])
     fields["not_measured_in"] = tuple(entry.get("not_measured_in", ()))  # type: ignore[arg-type]
+    fields["phenotype"] = parse_words(str(entry.get("phenotype", "")))
     return Population(name=name, **fields)  # type: ignore[arg-type]
 
 

@@ -171,7 +171,7 @@ def gene_rows(
         values: with two, one number is left to estimate a variance from.
     """
     n_pairs = len(compared.units) // 2
-    shared = {"n_pairs": n_pairs, "n_incomplete": compared.n_incomplete}
+    shared: dict[str, Any] = {"n_pairs": n_pairs, "n_incomplete": compared.n_incomplete}
     if compared.n_cells.size:
         shared["cells_median"] = float(np.median(compared.n_cells))
     if not whole:
@@ -281,4 +281,5 @@ def fit(
             independent_filter=False,
         )
         tested.summary()
-    return tested.results_df
+    found: pd.DataFrame = tested.results_df
+    return found

@@ -1,10 +1,14 @@
-"""Did the level of state markers change within patients? Tests every population's medians."""
+"""Did the level of state markers change within patients? Tests every population's medians.
+
+Of single-cell RNA these are scores of gene sets, and the proteins that name no population.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from biocross.cohort.panel import load_panel
@@ -26,7 +30,7 @@ from biocross.statistics.pairs import (
     read_pair_sheet,
 )
 from biocross.statistics.readouts import mean_log_events
-from biocross.tables import write_rows
+from biocross.tables import read_rows, write_rows
 
 FloatArray = NDArray[np.float64]
 
@@ -37,6 +41,10 @@ MARKER_CHANGE_COLUMNS = (
     *("p_value", "q_value", "family", "wilcoxon_p", "signflip_p", "signflip_fwer_p"),
     *("hodges_lehmann", "rank_biserial", "agreement", "status", "note"),
 )
+# Of the rows of single-cell RNA.
+SCORE_SCALE, PROTEIN_SCALE = "log2 fold over similar genes", "CLR"
+# The variance of a mean, such as a score's, in parts of that of a median.
+MEAN_TO_MEDIAN = 2 / np.pi
 
 
 def find_marker_changes(
@@ -48,6 +56,8 @@ def find_marker_changes(
     min_cells: int,
     seed: int,
     changes_out: Path | str,
+    gene_sets: Path | str | None = None,
+    populations: Path | str | None = None,
 ) -> None:
     """Test the median of every state marker in every population for change within patients.
 
@@ -68,24 +78,36 @@ def find_marker_changes(
         Of the sign flips.
     changes_out
         One row per modality, source, treatment, contrast, population, marker and readout: the
-        median, and percent positive where the strategy has a border of the marker's name.
+        median, or the score of a gene set, and percent positive where the strategy has a border of
+        the marker's name.
+    gene_sets
+        ``results/cells/gene_sets.tsv``, which names the rows of RNA that are scores; None without.
+    populations
+        ``populations.yaml``; a protein that names a population there is not tested. None where
+        proteins were not measured.
     """
     channels = load_panel(Path(panel)) if panel else []
     state = [channel.marker for channel in channels if channel.kind == "state"]
     chosen = load_transforms(transforms) if transforms else {}
-    scales = {name: _scale(transform) for name, transform in chosen.items()}
+    flow_scales = {name: _scale(transform) for name, transform in chosen.items()}
     table = read_long_table(expression, samples)
-    table = table[table["marker"].isin(state)]
-    bordered = set(table.loc[table["n_positive"].notna(), "marker"])
+    is_rna = table["modality"] == "rna"
+    rna_scales = rna_marker_scales(table.loc[is_rna, "marker"], gene_sets, populations)
+    flow = table[~is_rna & table["marker"].isin(state)]
+    parts = [("median", flow, flow_scales)]
+    for level, scale in (("median", PROTEIN_SCALE), ("score", SCORE_SCALE)):
+        scales = {name: of for name, of in rna_scales.items() if of == scale}
+        parts.append((level, table[is_rna & table["marker"].isin(scales)], scales))
     rows = [
         row
+        for level, part, scales in parts
         for found in pair_tables(
-            table,
+            part,
             read_pair_sheet(pairs),
             ("population", "parent", "marker"),
             ("value", "sd", "n_cells", "n_positive"),
         )
-        for row in _change_rows(found, scales, bordered, min_cells, seed)
+        for row in _change_rows(found, level, scales, _bordered(part), min_cells, seed)
     ]
     for row in rows:
         row["family"] = exploratory(row, "modality", "source", "treatment", "contrast", "readout")
@@ -99,13 +121,49 @@ def _scale(transform: Transform) -> str:
     return transform.kind
 
 
+def _bordered(table: pd.DataFrame) -> set[str]:
+    return set(table.loc[table["n_positive"].notna(), "marker"])
+
+
+def rna_marker_scales(
+    markers: pd.Series, gene_sets: Path | str | None, populations: Path | str | None
+) -> dict[str, str]:
+    """Tell what of single-cell RNA is tested, and on which scale.
+
+    Parameters
+    ----------
+    markers
+        Scores and proteins of the table of expression.
+    gene_sets, populations
+        As for `find_marker_changes`.
+
+    Returns
+    -------
+    dict of str to str
+        `SCORE_SCALE` for gene sets, `PROTEIN_SCALE` for proteins, but not those by which the
+        vocabulary names populations: they cannot be tested within them.
+    """
+    scores = {row["gene_set"] for row in read_rows(gene_sets)} if gene_sets else set()
+    proteins = [name for name in dict.fromkeys(markers) if name not in scores]
+    if proteins and populations:
+        from biocross.cells.marker_scores import load_markers, plain_protein
+
+        naming = {
+            plain_protein(protein)
+            for each in load_markers(Path(populations)).values()
+            for protein in (*each.proteins_present, *each.proteins_absent)
+        }
+        proteins = [name for name in proteins if plain_protein(name) not in naming]
+    return dict.fromkeys(scores, SCORE_SCALE) | dict.fromkeys(proteins, PROTEIN_SCALE)
+
+
 class MarkerReadout(NamedTuple):
     """One reading of the markers of a table of pairs; arrays of shape (pairs, keys).
 
     Parameters
     ----------
     name
-        ``median`` or ``percent_positive``.
+        ``median``, ``score`` (of a gene set) or ``percent_positive``.
     baseline, followup
         What people read: the median on the transformed scale, or percent of cells.
     battery
@@ -119,29 +177,35 @@ class MarkerReadout(NamedTuple):
 
 
 def _change_rows(
-    pairs: PairTable, scales: dict[str, str], bordered: set[str], min_cells: int, seed: int
+    pairs: PairTable,
+    level: str,
+    scales: dict[str, str],
+    bordered: set[str],
+    min_cells: int,
+    seed: int,
 ) -> Iterator[dict[str, Any]]:
     before, after = pairs.baseline, pairs.followup
     enough = (before["n_cells"] >= min_cells) & (after["n_cells"] >= min_cells)
     has_border = pairs.keys["marker"].isin(bordered)
-    for readout in (_median(pairs, enough, seed), _percent_positive(pairs, enough, seed)):
+    for readout in (_level(level, pairs, enough, seed), _percent_positive(pairs, enough, seed)):
         for column in range(len(pairs.keys)):
-            if readout.name == "median" or has_border[column]:
+            if readout.name == level or has_border[column]:
                 known = ~np.isnan(readout.baseline[:, column] + readout.followup[:, column])
                 complete = enough[:, column] & known
                 yield _row(pairs, readout, scales, complete, column, min_cells)
 
 
-def _median(pairs: PairTable, enough: NDArray[np.bool_], seed: int) -> MarkerReadout:
+def _level(name: str, pairs: PairTable, enough: NDArray[np.bool_], seed: int) -> MarkerReadout:
     before, after = pairs.baseline, pairs.followup
     change = np.where(enough, after["value"] - before["value"], np.nan)
+    factor = MEAN_TO_MEDIAN if name == "score" else 1.0
     weighted = precision_weighted_paired_t(
         change,
-        median_variance(before["sd"], before["n_cells"]),
-        median_variance(after["sd"], after["n_cells"]),
+        factor * median_variance(before["sd"], before["n_cells"]),
+        factor * median_variance(after["sd"], after["n_cells"]),
     )
     battery = beside(_as_paired_test(weighted), change, seed)
-    return MarkerReadout("median", before["value"], after["value"], battery)
+    return MarkerReadout(name, before["value"], after["value"], battery)
 
 
 def _percent_positive(pairs: PairTable, enough: NDArray[np.bool_], seed: int) -> MarkerReadout:
@@ -176,14 +240,14 @@ def _row(
     keys = {name: str(pairs.keys[name].iloc[column]) for name in pairs.keys.columns}
     tested = bool(np.isfinite(test.p[column]))
     status, note = _judge(pairs, complete, tested, min_cells)
-    is_median = readout.name == "median"
+    is_odds = readout.name == "percent_positive"
     row: dict[str, Any] = {
         **pairs.question.columns(),
         **keys,
         "readout": readout.name,
         "n_pairs": int(complete.sum()),
         "n_incomplete": pairs.n_incomplete + int((~complete).sum()),
-        "effect_scale": scales[keys["marker"]] if is_median else "odds_ratio",
+        "effect_scale": "odds_ratio" if is_odds else scales[keys["marker"]],
         "status": status,
         "note": note,
     }

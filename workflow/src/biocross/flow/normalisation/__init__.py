@@ -1,0 +1,1 @@
+"""Differences between batches taken out of the events, on request and under guard."""
