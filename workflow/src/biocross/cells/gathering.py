@@ -1,0 +1,98 @@
+"""Join the passing cells of all libraries with what the sheet says of their samples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from biocross.errors import DesignError, TableError
+
+SAMPLE_KEYS = ("patient_id", "visit", "treatment", "batch", "tissue")
+LEAST_CELLS = 30
+
+
+def gather_libraries(paths: Sequence[Path | str], samples: Sequence[dict[str, str]]) -> Any:
+    """Join the passing cells of all libraries, with what the sheet says of their samples.
+
+    Parameters
+    ----------
+    paths
+        Prepared libraries.
+    samples
+        Rows of ``results/cohort/samples.tsv``.
+
+    Returns
+    -------
+    anndata.AnnData
+        `X` counts of all genes that any library has; a gene that a library lacks is 0 there.
+
+    Raises
+    ------
+    DesignError
+        Fewer than `LEAST_CELLS` cells passed.
+    TableError
+        A library names a sample that the sheet does not know.
+    """
+    import anndata as ad
+
+    known = {row["sample_id"]: row for row in samples}
+    parts = []
+    for path in paths:
+        part = ad.read_h5ad(path)
+        passing = (part.obs["flag"].to_numpy() == 0) & (part.obs["sample_id"].to_numpy() != "")
+        print(f"{Path(path).name}: {passing.sum()} of {len(passing)} cells pass", flush=True)
+        if not passing.any():
+            continue
+        part = part[passing].copy()
+        if unknown := sorted(set(part.obs["sample_id"].astype(str)) - set(known)):
+            raise TableError(
+                f'{path}: holds sample "{unknown[0]}", which is in no sheet of samples'
+            )
+        _name_proteins(part)
+        for key in set(part.obsm) - {"proteins"}:
+            del part.obsm[key]
+        parts.append(part)
+    n_cells = sum(part.n_obs for part in parts)
+    if n_cells < LEAST_CELLS:
+        raise DesignError(
+            f"{n_cells} cells of all libraries passed quality, too few to be integrated "
+            f"(at least {LEAST_CELLS}); look at the ledgers in results/cells/libraries"
+        )
+    proteins = _joined_proteins(parts)
+    cells = ad.concat(parts, join="outer", merge="first", fill_value=0)
+    cells.X = sparse.csr_matrix(cells.X)
+    if proteins is not None:
+        cells.obsm["proteins"] = proteins
+    sample_ids = cells.obs["sample_id"].astype(str)
+    for key in SAMPLE_KEYS:
+        values = [known[sample].get(key, "") for sample in sample_ids]
+        cells.obs[key] = values
+    for key in cells.obs:
+        if cells.obs[key].dtype.kind not in "biuf":
+            cells.obs[key] = cells.obs[key].astype(str).astype("category")
+    return cells
+
+
+def _name_proteins(part: Any) -> None:
+    """Give the proteins of a library their names, as a table."""
+    import pandas as pd
+
+    if "proteins" in part.obsm and not isinstance(part.obsm["proteins"], pd.DataFrame):
+        names = [str(name) for name in part.uns.get("protein_names", [])]
+        part.obsm["proteins"] = pd.DataFrame(
+            np.asarray(part.obsm["proteins"]), index=part.obs_names, columns=names
+        )
+
+
+def _joined_proteins(parts: Sequence[Any]) -> Any:
+    """Join the libraries' proteins; NaN where a library lacks one."""
+    import pandas as pd
+
+    tables = [part.obsm.pop("proteins") for part in parts if "proteins" in part.obsm]
+    tables = [table for table in tables if table.shape[1]]
+    if not tables:
+        return None
+    index = [name for part in parts for name in part.obs_names]
+    return pd.concat(tables).reindex(index).astype(np.float32)

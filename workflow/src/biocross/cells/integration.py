@@ -1,0 +1,317 @@
+"""Bring the cells of all libraries together: variable genes, components, batches, clusters."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from biocross.cells.batches import BatchPlan, plan_batches, refuse_key
+from biocross.cells.embedding import harmonise, neighbours, principal_components
+from biocross.cells.gathering import gather_libraries
+from biocross.cells.integration_quality import QUALITY_COLUMNS, quality_rows
+from biocross.cells.marker_scores import load_markers
+from biocross.cells.normalise import are_counts, eligible_genes, log_normalise, variable_genes
+from biocross.cells.resolutions import (
+    STABLE_JACCARD,
+    Stability,
+    choose_resolution,
+    leiden,
+    stabilities,
+    stable_share,
+)
+from biocross.errors import DesignError
+from biocross.tables import read_rows, write_rows, written_whole
+
+RESOLUTION_COLUMNS = (
+    *("resolution", "chosen", "n_clusters", "rand", "stable_share", "cluster", "n_cells"),
+    *("jaccard", "stable"),
+)
+RESOLUTIONS = (0.3, 0.6, 1.0, 1.5, 2.0)
+# A group of fewer cells says nothing about the variance of genes.
+LEAST_GROUP = 50
+
+
+class Embedded(NamedTuple):
+    """Cells among their neighbours.
+
+    Parameters
+    ----------
+    variable
+        Genes used, shape (genes,).
+    components, corrected
+        Principal components before and after integration (the same where there is none), shape
+        (cells, components).
+    loadings
+        Shape (variable genes, components).
+    distances, connectivities
+        Of neighbours, shape (cells, cells).
+    """
+
+    variable: NDArray[np.bool_]
+    components: NDArray[np.float32]
+    corrected: NDArray[np.float32]
+    loadings: NDArray[np.float64]
+    distances: sparse.csr_matrix
+    connectivities: sparse.csr_matrix
+
+
+def integrate_cells(
+    libraries: Sequence[Path | str],
+    samples: Path | str,
+    populations: Path | str,
+    integrated_out: Path | str,
+    quality_out: Path | str,
+    resolutions_out: Path | str,
+    batch_key: str = "batch",
+    n_genes: int = 2_000,
+    n_components: int = 40,
+    n_neighbours: int = 15,
+    resolutions: Sequence[float] = RESOLUTIONS,
+    excluded_genes: Sequence[str] = (),
+    seed: int = 1,
+) -> None:
+    """Integrate the cells that passed quality, of all libraries.
+
+    Parameters
+    ----------
+    libraries
+        ``results/cells/libraries/*.h5ad``.
+    samples
+        ``results/cohort/samples.tsv``.
+    populations
+        ``populations.yaml``, whose RNA markers are always among the variable genes.
+    integrated_out
+        All passing cells, with components, neighbours, UMAP, and clusters.
+    quality_out
+        Mixing of batches and preservation of clusters, with `QUALITY_COLUMNS`.
+    resolutions_out
+        Stability of the clusters of each resolution, with `RESOLUTION_COLUMNS`.
+    batch_key
+        Column of the samples that is integrated over.
+    n_genes, n_components, n_neighbours
+        Of the embedding.
+    resolutions
+        Of the clusters.
+    excluded_genes
+        Genes that must not shape the embedding, such as those the study's drug induces.
+    seed
+        Of every step that draws.
+
+    Raises
+    ------
+    DesignError
+        Integration over visit or patient was asked for, or too few cells passed.
+    TableError
+        A library names a sample that the sheet does not know.
+    """
+    refuse_key(batch_key)
+    cells = gather_libraries(libraries, read_rows(samples))
+    values = _normalised(cells)
+    markers = {gene for each in load_markers(Path(populations)).values() for gene in each.present}
+    plan = _plan(cells, batch_key)
+    print(plan.note)
+    batches, names = _codes(cells.obs[batch_key])
+    genes = [str(gene) for gene in cells.var_names]
+    embedded = embed(
+        values,
+        genes,
+        _codes(cells.obs["library"])[0],
+        batches if plan.integrate else None,
+        eligible_genes(genes, excluded_genes),
+        markers,
+        (n_genes, n_components, n_neighbours),
+        seed,
+    )
+    cells.X = values
+    labels, stability = _cluster(embedded.connectivities, resolutions, seed)
+    chosen = choose_resolution(
+        resolutions,
+        [stable_share(labels[r], s.jaccard) for r, s in zip(resolutions, stability, strict=True)],
+    )
+    print(f"resolution {chosen:g} is the finest at which clusters come again")
+    _keep(cells, embedded, labels, chosen, plan)
+    _add_umap(cells, embedded.corrected, seed)
+    write_rows(
+        resolutions_out,
+        RESOLUTION_COLUMNS,
+        _resolution_rows(labels, stability, resolutions, chosen),
+    )
+    write_rows(
+        quality_out, QUALITY_COLUMNS, _quality(embedded, plan, batches, names, labels[chosen], seed)
+    )
+    print("writing the integrated cells", flush=True)
+    with written_whole(integrated_out) as temporary:
+        cells.write_h5ad(temporary, compression="lzf")
+
+
+def embed(
+    values: sparse.csr_matrix,
+    genes: Sequence[str],
+    groups: NDArray[np.int64],
+    batches: NDArray[np.int64] | None,
+    eligible: NDArray[np.bool_],
+    markers: set[str],
+    sizes: tuple[int, int, int],
+    seed: int,
+) -> Embedded:
+    """Find variable genes, components, and neighbours.
+
+    Parameters
+    ----------
+    values
+        Log-normalised expression, shape (cells, genes).
+    genes
+        Symbols.
+    groups
+        Cells within which the variability of genes is judged (libraries), shape (cells,).
+    batches
+        To integrate over, shape (cells,); None for no integration.
+    eligible
+        Genes that may be used, shape (genes,).
+    markers
+        Genes that are used in any case, if they are eligible and detected.
+    sizes
+        Numbers of genes, components, and neighbours.
+    seed
+        Of the steps that draw.
+
+    Returns
+    -------
+    Embedded
+        Of all cells.
+    """
+    n_genes, n_components, n_neighbours = sizes
+    print(f"choosing variable genes of {values.shape[0]} cells", flush=True)
+    counts = np.bincount(groups)
+    # Groups too small to judge by are judged together.
+    joined = np.where(counts[groups] >= LEAST_GROUP, groups, len(counts))
+    found = variable_genes(values, joined, n_genes, eligible)
+    marked = np.array([gene in markers for gene in genes]) & eligible
+    marked &= np.isfinite(found.median_rank)
+    variable = found.selected | marked
+    print(f"components of {variable.sum()} variable genes", flush=True)
+    components = principal_components(values[:, np.flatnonzero(variable)], n_components, seed)
+    corrected = components.scores
+    if batches is not None:
+        print(f"integrating {len(np.unique(batches))} batches", flush=True)
+        corrected = harmonise(components.scores, batches, seed)
+    print("finding neighbours", flush=True)
+    distances, connectivities = neighbours(corrected, n_neighbours, seed)
+    return Embedded(
+        variable, components.scores, corrected, components.loadings, distances, connectivities
+    )
+
+
+def _normalised(cells: Any) -> sparse.csr_matrix:
+    """Normalise counts, or take what is normalised already as it is."""
+    if are_counts(cells.X):
+        cells.layers["counts"] = cells.X
+        return log_normalise(cells.X)
+    note = "the values are no counts: taken as log-normalised as they are; no pseudobulk from them"
+    print(note)
+    cells.uns["normalisation"] = note
+    return sparse.csr_matrix(cells.X, dtype=np.float32)
+
+
+def _plan(cells: Any, batch_key: str) -> BatchPlan:
+    if batch_key not in cells.obs:
+        raise DesignError(f'the samples have no column "{batch_key}" to integrate over')
+    rows = cells.obs[[batch_key, "visit", "patient_id"]].astype(str).drop_duplicates()
+    return plan_batches(*(list(rows[key]) for key in (batch_key, "visit", "patient_id")))
+
+
+def _cluster(
+    graph: sparse.csr_matrix, resolutions: Sequence[float], seed: int
+) -> tuple[dict[float, NDArray[np.int64]], list[Stability]]:
+    labels = {}
+    for resolution in resolutions:
+        labels[resolution] = leiden(graph, resolution, seed)
+        print(f"resolution {resolution:g}: {labels[resolution].max() + 1} clusters", flush=True)
+    print("clustering parts of the cells again", flush=True)
+    return labels, stabilities(graph, labels, seed)
+
+
+def _keep(
+    cells: Any,
+    embedded: Embedded,
+    labels: dict[float, NDArray[np.int64]],
+    chosen: float,
+    plan: BatchPlan,
+) -> None:
+    """Put what was found where scanpy looks for it."""
+    import pandas as pd
+
+    cells.var["highly_variable"] = embedded.variable
+    loadings = np.zeros((cells.n_vars, embedded.loadings.shape[1]))
+    loadings[embedded.variable] = embedded.loadings
+    cells.varm["PCs"] = loadings
+    cells.obsm["X_pca"] = embedded.components
+    if plan.integrate:
+        cells.obsm["X_pca_harmony"] = embedded.corrected
+    cells.obsp["distances"] = embedded.distances
+    cells.obsp["connectivities"] = embedded.connectivities
+    for resolution, found in labels.items():
+        cells.obs[f"leiden_{resolution:g}"] = pd.Categorical([str(code + 1) for code in found])
+    cells.uns["integration"] = {
+        "note": plan.note,
+        "integrated": plan.integrate,
+        "resolution": float(chosen),
+    }
+    cells.uns["neighbors"] = {
+        "connectivities_key": "connectivities",
+        "distances_key": "distances",
+        "params": {"method": "umap", "use_rep": "X_pca_harmony" if plan.integrate else "X_pca"},
+    }
+
+
+def _add_umap(cells: Any, points: NDArray[np.float32], seed: int) -> None:
+    """Lay the cells out, starting from their first two components (the same at every run)."""
+    import scanpy as sc
+
+    print("laying out the cells (UMAP)", flush=True)
+    start = points[:, :2] / max(float(np.abs(points[:, :2]).max()), 1e-9) * 10
+    sc.tl.umap(cells, init_pos=np.ascontiguousarray(start, dtype=np.float32), random_state=seed)
+
+
+def _resolution_rows(
+    labels: dict[float, NDArray[np.int64]],
+    stability: Sequence[Stability],
+    resolutions: Sequence[float],
+    chosen: float,
+) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for resolution, found in zip(resolutions, stability, strict=True):
+        sizes = np.bincount(labels[resolution])
+        share = stable_share(labels[resolution], found.jaccard)
+        for cluster, (size, jaccard) in enumerate(zip(sizes, found.jaccard, strict=True), 1):
+            values = (
+                *(resolution, resolution == chosen, len(sizes), found.rand, share),
+                *(cluster, int(size), float(jaccard), bool(jaccard >= STABLE_JACCARD)),
+            )
+            rows.append(dict(zip(RESOLUTION_COLUMNS, values, strict=True)))
+    return rows
+
+
+def _quality(
+    embedded: Embedded,
+    plan: BatchPlan,
+    batches: NDArray[np.int64],
+    names: list[str],
+    labels: NDArray[np.int64],
+    seed: int,
+) -> list[dict[str, object]]:
+    if len(names) < 2:
+        values = ("mixing", "all cells", len(labels), None, None, "not_needed", plan.note)
+        return [dict(zip(QUALITY_COLUMNS, values, strict=True))]
+    print("measuring the mixing of batches", flush=True)
+    rows = quality_rows(embedded.components, embedded.corrected, batches, names, labels, seed)
+    rows[0]["note"] = "; ".join(filter(None, (plan.note, str(rows[0]["note"]))))
+    return rows
+
+
+def _codes(values: Any) -> tuple[NDArray[np.int64], list[str]]:
+    names, codes = np.unique(np.asarray(values, dtype=str), return_inverse=True)
+    return codes.astype(np.int64), [str(name) for name in names]
