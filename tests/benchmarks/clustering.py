@@ -1,14 +1,39 @@
-"""Self-organising map, consensus and mapping, beside flowsom."""
+"""Self-organising map, consensus and mapping, beside flowsom; ``clustering.py map|pool FOLDER``."""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
 
 import numpy as np
-from harness import alone, beside, best
+from harness import alone, beside, best, fresh, peak_memory, within
 
+from biocross.cohort.vocabulary import load_vocabulary
+from biocross.cohort.vocabulary import within as holders
 from biocross.flow.clusters.consensus import join_nodes
+from biocross.flow.clusters.flow_map import FlowMap, Maps, Zoom, write_maps
+from biocross.flow.clusters.lineage_negative import LineageBorder
+from biocross.flow.clusters.mapping import map_flow_sample
+from biocross.flow.clusters.pool import pool_events
+from biocross.flow.events import write_events
 from biocross.flow.som import SelfOrganisingMap, marker_ranges, nearest_nodes_of_columns
+from biocross.tables import write_rows
 
 N_CLUSTERS = 30
 TARGET = 15
 MAPPING_TARGET = 0.6
+VOCABULARY = Path(__file__).parents[2] / "config" / "populations.yaml"
+# A sample as large as they come, 20 of its markers axes, and populations with maps of their own.
+N_EVENTS, N_MARKERS, N_AXES = 1_000_000, 30, 20
+ZOOMED = ("ILC", "CD4_T", "CD8_T")
+# On two cores 120 samples in three minutes.
+SAMPLE_SECONDS = 3
+POOLED = 40
+RUNS = 3
+# What one sample may use beside its single-precision values, in megabytes.
+MEMORY_MB = 300
 
 
 def simulate(n_events=200_000, n_markers=20, n_populations=20, seed=1):
@@ -66,4 +91,114 @@ def measure():
         beside(f"{what}, first call", first["ours"], "FlowSOM()", first["theirs"], TARGET),
         beside(f"{what}, compiled", second["ours"], "its fit", second["theirs"]),
         alone("1 M x 20 to 100 nodes", mapping, MAPPING_TARGET),
+        *measure_jobs(),
     ]
+
+
+def measure_jobs():
+    """Map a sample as a job of the workflow does, and draw the pool of many samples.
+
+    Returns
+    -------
+    list of Row
+        Seconds of the processor with process start, and peak memory of both.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        write_study(Path(folder))
+        runs = [fresh("clustering.py", "map", folder)[1] for _ in range(RUNS)]
+        pooled, _ = fresh("clustering.py", "pool", folder)[1]
+    allowed = 4 * N_EVENTS * N_MARKERS / 1e6 + MEMORY_MB
+    what = f"map_flow_sample 1 M x {N_MARKERS}, {1 + len(ZOOMED)} maps of 100 nodes"
+    pool = f"pool of {POOLED} samples of 1 M x {N_MARKERS}"
+    return [
+        alone(f"{what}: of the processor", median(s for _, s in runs), SAMPLE_SECONDS),
+        within(f"{what}: peak memory of float32 + 300 MB", max(m for m, _ in runs), allowed),
+        within(f"{pool}: peak memory of one float32 + 300 MB", pooled, allowed),
+    ]
+
+
+def write_study(folder):
+    """Write a sample, its panel, four maps of it, and names of their clusters.
+
+    Parameters
+    ----------
+    folder
+        Receives the files.
+    """
+    values = simulate(N_EVENTS, N_MARKERS)
+    markers = [f"M{position}" for position in range(N_MARKERS)]
+    columns = dict(zip(markers, values.T, strict=True))
+    meta = {"sample_id": "S1", "patient_id": "P1"}
+    write_events(folder / "events.arrow", columns, np.zeros(N_EVENTS, np.uint8), meta)
+    panel = [{"channel": m, "marker": m, "kind": "lineage"} for m in markers]
+    write_rows(folder / "panel.tsv", ("channel", "marker", "kind"), panel)
+    zooms, layers = [], [("main", _train(values, markers[:N_AXES], 0))]
+    for position, population in enumerate(ZOOMED):
+        # Two markers divide, and the map is made of the others.
+        borders = [LineageBorder(markers[2 * position + i], 0.4, False, "valley") for i in (0, 1)]
+        layer = _train(values, markers[6 : 6 + N_AXES], N_CLUSTERS * (position + 1))
+        zooms.append(Zoom(population, tuple(borders), layer))
+        layers.append((population, layer))
+    write_maps(folder / "map.arrow", Maps(layers[0][1], tuple(zooms)))
+    _write_names(folder, layers)
+
+
+def _train(values, axes, before):
+    own = values[::50, [int(axis[1:]) for axis in axes]]
+    scale = marker_ranges(own)
+    trained = SelfOrganisingMap().fit(own / scale)
+    joined = join_nodes(trained.nodes_, N_CLUSTERS, trained.sizes_)
+    return FlowMap(tuple(axes), scale, trained.nodes_, joined.clusters + np.uint16(before))
+
+
+def _write_names(folder, layers):
+    """Call the clusters by populations in turn, those of a zoom by its parts."""
+    vocabulary = load_vocabulary(VOCABULARY)
+    rows = []
+    for name, layer in layers:
+        parts = [p for p in vocabulary if name == "main" or name in holders(p, vocabulary)]
+        for cluster in np.unique(layer.cluster_of_node).tolist():
+            row = {"cluster": cluster, "map": name, "population": parts[cluster % len(parts)]}
+            rows.append({**row, "stable": True, "used": True})
+    write_rows(folder / "annotation.tsv", [*rows[0]], rows)
+    found = [{"population": name, "status": "found", "stable": True} for name in vocabulary]
+    write_rows(folder / "populations.tsv", [*found[0]], found)
+
+
+def run_mapping(folder):
+    """Do what ``workflow/scripts/map_flow_sample.py`` does.
+
+    Parameters
+    ----------
+    folder
+        Of `write_study`; receives the outputs.
+    """
+    map_flow_sample(
+        events=folder / "events.arrow",
+        maps=folder / "map.arrow",
+        annotation=folder / "annotation.tsv",
+        found=folder / "populations.tsv",
+        panel=folder / "panel.tsv",
+        populations=VOCABULARY,
+        source_prefix="",
+        labels_out=folder / "labels.arrow",
+        counts_out=folder / "counts.tsv",
+        expression_out=folder / "expression.tsv",
+    )
+
+
+def run_pooling(folder):
+    """Draw the pool of a cohort that has the same sample many times.
+
+    Parameters
+    ----------
+    folder
+        Of `write_study`.
+    """
+    markers = [f"M{position}" for position in range(N_MARKERS)]
+    pool_events([folder / "events.arrow"] * POOLED, markers, 2_000, seed=1)
+
+
+if __name__ == "__main__":
+    {"map": run_mapping, "pool": run_pooling}[sys.argv[1]](Path(sys.argv[2]))
+    print(json.dumps([peak_memory(), time.process_time()]))

@@ -22,6 +22,7 @@ def measure():
         In the order of a sample's way through the workflow.
     """
     # After the threads are limited, and where nothing large stands in memory yet.
+    import clustering
     import gating
     import preparing
     import quality
@@ -38,6 +39,7 @@ def measure():
             (quality, (sample,)),
             (preparing, (sample, N_EVENTS, len(CHANNELS))),
             (gating, ()),
+            (clustering, ()),
         ):
             start = time.perf_counter()
             with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):

@@ -11,6 +11,8 @@ COUNT_COLUMNS = ("sample_id", "source", "population", "parent", "count", "parent
 EXPRESSION_COLUMNS = (
     *("sample_id", "source", "population", "marker", "value", "sd", "n_cells", "n_positive"),
 )
+# From so many values on their median is looked for around that of so many of them.
+MANY, SOME = 4_000, 1_000
 
 
 def count_rows(
@@ -82,8 +84,8 @@ def expression_rows(
     Yields
     ------
     dict
-        Rows with `EXPRESSION_COLUMNS`: median and standard deviation. Clusters have no borders,
-        so that ``n_positive`` is empty.
+        Rows with `EXPRESSION_COLUMNS`: median and standard deviation of the values that are
+        numbers, and how many these are. Clusters have no borders, so that ``n_positive`` is empty.
     """
     order = np.argsort(cluster, kind="stable")
     starts = np.searchsorted(cluster[order], np.arange(int(cluster.max(initial=0)) + 2))
@@ -92,16 +94,19 @@ def expression_rows(
             continue
         # The events of a cluster lie side by side, and a population is a few such stretches.
         ordered = values[marker][order]
+        are_numbers = bool(np.isfinite(ordered).all())
         for group in groups:
-            cells = _stretches(ordered, starts, group.clusters or ())
             if group.clusters is None:
                 continue
+            cells = _stretches(ordered, starts, group.clusters)
+            if not are_numbers:
+                cells = cells[np.isfinite(cells)]
             yield {
                 "sample_id": sample_id,
                 "source": group.source,
                 "population": group.population,
                 "marker": marker,
-                "value": float(np.median(cells)) if cells.size else float("nan"),
+                "value": float(median(cells)) if cells.size else float("nan"),
                 "sd": float(cells.std(ddof=1, dtype=np.float64))
                 if cells.size > 1
                 else float("nan"),
@@ -114,3 +119,35 @@ def _stretches(
 ) -> NDArray[np.float32]:
     parts = [ordered[starts[one] : starts[one + 1]] for one in clusters if one + 1 < starts.size]
     return parts[0] if len(parts) == 1 else np.concatenate([ordered[:0], *parts])
+
+
+def median(values: NDArray[np.float32]) -> np.float32:
+    """Find the median, exactly, by looking closely at the values around it alone.
+
+    A part of the values tells between which two the median most likely lies. Those below are
+    counted, those between are put in order; where the guess was wrong, all are.
+
+    Parameters
+    ----------
+    values
+        Numbers, at least one, shape (events,).
+
+    Returns
+    -------
+    float32
+        That of `numpy.median`, several times as fast on many values.
+
+    References
+    ----------
+    Floyd & Rivest 1975, Commun ACM 18:165 (selection by a sample).
+    """
+    size = values.size
+    if size >= MANY:
+        some = np.sort(values[:: size // SOME])
+        low, high = some[int(0.45 * some.size)], some[int(0.55 * some.size)]
+        n_below = int(np.count_nonzero(values < low))
+        between = values[(values >= low) & (values <= high)]
+        first, last = (size - 1) // 2 - n_below, size // 2 - n_below
+        if first >= 0 and last < between.size:
+            return np.float32(np.partition(between, (first, last))[first : last + 1].mean())
+    return np.float32(np.median(values))

@@ -184,10 +184,12 @@ def find_clusters(
         From 1, shape (events,); 0 for events that are in none.
     """
     cluster = maps.main.clusters_of(values)
+    # An event that lacks a value may be anything; the borders would let it through.
+    whole = cluster > 0
     for zoom in maps.zooms:
         if not set(zoom.map.markers) <= set(values):
             continue
-        looked_at = np.flatnonzero(is_lineage_negative(values, zoom.borders))
+        looked_at = np.flatnonzero(whole & is_lineage_negative(values, zoom.borders))
         within = {marker: values[marker][looked_at] for marker in zoom.map.markers}
         found = zoom.map.clusters_of(within)
         taken = np.isin(found, np.array(zoomed, dtype=np.uint16))

@@ -112,7 +112,7 @@ def single_groups(named: Sequence[Named], vocabulary: Vocabulary) -> list[Group]
     Returns
     -------
     list of Group
-        In order of the clusters, and the root once per source, because all are shares of it.
+        In order of the clusters.
     """
     root = next(name for name, population in vocabulary.items() if population.parent is None)
     held = {
@@ -123,7 +123,7 @@ def single_groups(named: Sequence[Named], vocabulary: Vocabulary) -> list[Group]
     } | {root}
     groups = []
     for one in named:
-        known = one.population in vocabulary and one.population != root
+        known = one.population in vocabulary
         parent = counted_parent(one.population, vocabulary, held) if known else root
         source = SINGLE if one.stable else UNSTABLE + SINGLE
         groups.append(Group(source, cluster_name(one.cluster), parent or root, (one.cluster,)))

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from biocross.cohort.panel import load_panel
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.flow.clusters.counting import (
@@ -49,7 +51,8 @@ def map_flow_sample(
     source_prefix
         Before the source of every row; empty for events as measured.
     labels_out
-        Column ``cluster``, shape (events,); 0 where an event is in none.
+        Column ``cluster``, shape (events,); 0 where an event is in none, and throughout a sample
+        that has no map.
     counts_out
         A row per population and per cluster; without counts where the sample has no map.
     expression_out
@@ -78,7 +81,8 @@ def map_flow_sample(
     if missing or "excluded" in sample.meta:
         why = f"it lacks {', '.join(missing)}" if missing else "its file was not read"
         print(f"{name} is not mapped: {why}")
-        write_columns(labels_out, {"cluster": sample.quality[:0]}, {"sample_id": name})
+        nothing = np.zeros(sample.quality.size, dtype=np.uint16)
+        write_columns(labels_out, {"cluster": nothing}, {"sample_id": name})
         write_rows(counts_out, COUNT_COLUMNS, count_rows(name, None, groups, parents))
         write_rows(expression_out, EXPRESSION_COLUMNS, [])
         return

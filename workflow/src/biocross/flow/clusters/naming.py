@@ -1,6 +1,6 @@
 """Name the clusters of a cohort's map, and say which populations have none."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def name_clusters(
     kept = [first, *(pool for pool in others if pool.sample.size)]
     found = _annotate(cohort_maps, kept, vocabulary, zeros_by_marker(transforms))
     sizes = {int(row["cluster"]): row for row in read_rows(clusters)}
-    annotations: Sequence[Annotation] = found.annotations
+    annotations = _with_empty(found.annotations, sizes)
     if labels:
         map_of = {number: row["map"] for number, row in sizes.items()}
         given, cautions = read_cluster_labels(
@@ -110,6 +110,13 @@ def _annotate(
         vocabulary,
         zeros,
     )
+
+
+def _with_empty(annotations: Sequence[Annotation], numbers: Iterable[int]) -> list[Annotation]:
+    """Add the clusters that no pooled event is nearest to, though those of a sample may be."""
+    named = {one.cluster: one for one in annotations}
+    nothing = Annotation(0, UNASSIGNED, float("nan"), float("nan"))
+    return [named.get(number, nothing._replace(cluster=number)) for number in numbers]
 
 
 def _annotation_rows(
@@ -142,9 +149,11 @@ def _population_rows(
     vocabulary: Vocabulary,
     stability: "_PopulationStability",
 ) -> Iterator[dict[str, Any]]:
-    used = [row for row in rows if row["used"] and row["population"] != UNASSIGNED]
+    used = [row for row in rows if row["used"]]
     for name, population in vocabulary.items():
-        own = [row for row in used if name in within(row["population"], vocabulary)]
+        # The root holds the unassigned clusters too.
+        is_root = population.parent is None
+        own = [row for row in used if is_root or name in within(row["population"], vocabulary)]
         zoom = stability.map_of(name)
         if name in found.skipped:
             yield {"population": name, "status": "not_in_panel", "note": found.skipped[name]}

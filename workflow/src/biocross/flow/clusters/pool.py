@@ -61,7 +61,7 @@ def pool_events(
     most_each
         Events per sample; fewer where the cohort is so large that they would exceed the whole.
     seed
-        Of the draw. What is drawn of a sample depends on the seed and its name only.
+        Of the draw. What is drawn of a sample depends on the seed, its name and the share only.
     among
         Which events of a sample may be drawn, shape (events,); None for all.
     most_in_all
@@ -75,45 +75,45 @@ def pool_events(
         fewer events gives all of them.
     """
     share = max(1, min(most_each, most_in_all // max(len(paths), 1)))
-    drawn: list[tuple[Events, NDArray[np.intp]]] = []
-    for path in paths:
-        sample = read_events(path)
-        if "excluded" not in sample.meta:
-            drawn.append((sample, _draw(sample, markers, share, seed, among)))
-    return _gather(drawn, markers)
+    # No sample stays open: the pages of its file would count as memory.
+    every = (_draw(read_events(path), markers, share, seed, among) for path in paths)
+    drawn = [one for one in every if one is not None]
+    nothing = np.zeros(0, dtype=np.float32)
+    return Pool(
+        {m: np.concatenate([nothing, *(one.values[m] for one in drawn)]) for m in markers},
+        np.repeat(np.arange(len(drawn), dtype=np.uint16), [one.event.size for one in drawn]),
+        np.concatenate([np.zeros(0, dtype=np.uint32), *(one.event for one in drawn)]),
+        [one.meta for one in drawn],
+    )
+
+
+class _Drawn(NamedTuple):
+    """Events of one sample."""
+
+    values: dict[str, NDArray[np.float32]]
+    event: NDArray[np.uint32]
+    meta: dict[str, str]
 
 
 def _draw(
     sample: Events, markers: Sequence[str], share: int, seed: int, among: Chosen | None
-) -> NDArray[np.intp]:
-    passing = sample.quality == 0
+) -> _Drawn | None:
+    """Draw events of a sample; None if its file could not be read."""
+    if "excluded" in sample.meta:
+        return None
+    own = [marker for marker in markers if marker in sample.values]
+    may = sample.quality == 0
+    for marker in own:
+        may &= np.isfinite(sample.values[marker])
     if among is not None:
-        passing &= among(sample)
-    events = np.flatnonzero(passing)
+        may &= among(sample)
+    events = np.flatnonzero(may)
     stream = np.random.default_rng([seed, zlib.crc32(sample.meta["sample_id"].encode())])
     if events.size > share:
         events = np.sort(stream.choice(events, share, replace=False, shuffle=False))
-    for marker in markers:
-        if marker in sample.values:
-            events = events[np.isfinite(sample.values[marker][events])]
-    return events
-
-
-def _gather(drawn: Sequence[tuple[Events, NDArray[np.intp]]], markers: Sequence[str]) -> Pool:
-    sizes = [events.size for _, events in drawn]
-    values = {marker: np.full(sum(sizes), np.nan, dtype=np.float32) for marker in markers}
-    start = 0
-    for sample, events in drawn:
-        for marker in markers:
-            if marker in sample.values:
-                values[marker][start : start + events.size] = sample.values[marker][events]
-        start += events.size
-    return Pool(
-        values,
-        np.repeat(np.arange(len(drawn), dtype=np.uint16), sizes),
-        np.concatenate([np.zeros(0, np.intp), *(events for _, events in drawn)]).astype(np.uint32),
-        [sample.meta for sample, _ in drawn],
-    )
+    lacking = np.full(events.size, np.nan, dtype=np.float32)
+    values = {m: sample.values[m][events] if m in own else lacking for m in markers}
+    return _Drawn(values, events.astype(np.uint32), sample.meta)
 
 
 def write_pool(path: Path | str, pool: Pool) -> None:

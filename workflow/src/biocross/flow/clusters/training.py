@@ -37,6 +37,8 @@ CANDIDATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 ZOOM_GRID = 10
 # Below this many events a second map could not tell anything.
 LEAST_ZOOM_EVENTS = 500
+# A sample that gives less than this share of what others give is named.
+SMALL_SHARE = 0.1
 # Reruns that measure stability read so many events.
 RERUN_EVENTS = 30_000
 
@@ -165,6 +167,7 @@ def train_flow_map(
         )
     recipe = Recipe(method, grid, number, seed)
     print(f"{pool.sample.size} events of {len(pool.meta)} samples, {len(axes)} markers")
+    _tell_of_small_samples(pool)
     main = train(pool, axes, recipe)
     trained = [Layer(MAIN, main, pool, 100.0)]
     zooms: list[Zoom] = []
@@ -184,6 +187,14 @@ def train_flow_map(
     )
     write_rows(numbers_out, NUMBER_COLUMNS, numbers)
     write_rows(reruns_out, RERUN_COLUMNS, _rerun_rows(trained))
+
+
+def _tell_of_small_samples(pool: Pool) -> None:
+    """Say which samples have far fewer events than the others, and so hardly shape the map."""
+    sizes = np.bincount(pool.sample, minlength=len(pool.meta))
+    for meta, size in zip(pool.meta, sizes.tolist(), strict=True):
+        if size < SMALL_SHARE * sizes.max():
+            print(f"{meta['sample_id']} gives {size} events, others {sizes.max()}")
 
 
 def _varying(pool: Pool, markers: Sequence[str]) -> list[str]:
@@ -292,8 +303,11 @@ def _look_closer(
     divided = {border.marker for border in borders}
     rest = _varying(close, [marker for marker in axes if marker not in divided])
     print(f"map of {population}: {close.sample.size} events that may be such")
-    if close.sample.size < LEAST_ZOOM_EVENTS or not rest:
+    if close.sample.size < LEAST_ZOOM_EVENTS:
         print(f"no map of {population}: fewer than {LEAST_ZOOM_EVENTS} events")
+        return None
+    if not rest:
+        print(f"no map of {population}: no marker is left that could tell its parts")
         return None
     found = train(close, rest, recipe._replace(grid=ZOOM_GRID))
     return Layer(population, found, close, percent)
