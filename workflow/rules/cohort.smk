@@ -103,6 +103,7 @@ if "simulate" in config:
             patients=INPUTS["patients"],
         output:
             fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
+            libraries=[library_path(library) for library in LIBRARIES.values()],
             effects=Path(INPUTS["folder"]) / "truth_effects.tsv",
             counts=Path(INPUTS["folder"]) / "truth_counts.tsv",
             clinical=Path(INPUTS["folder"]) / "clinical.tsv",
@@ -115,9 +116,10 @@ if "simulate" in config:
             runtime=30,
         params:
             code=code_digest("biocross.simulate.cohort"),
+            rna_code=code_digest("biocross.simulate.libraries"),
             seed=config["simulate"]["seed"],
         message:
-            "Simulating the FCS files of the demo cohort"
+            "Simulating the FCS files and single-cell libraries of the demo cohort"
         script:
             "../scripts/simulate_cohort.py"
 

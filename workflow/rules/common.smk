@@ -1,7 +1,7 @@
 # REQUIRED: config (see config/README.md) and the sheets that it names.
 # GIVES: COHORT, PROBLEMS (warnings; errors stop here), FLOW_SAMPLES, FLOW_PATIENTS, FLOW_FILES
 #        (samples, and the FMO controls and anchors that are read beside them), OUT and the helpers
-#        that the other rules use.
+#        that the other rules use. LIBRARIES of RNA_SAMPLES; CLUSTERS.
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from biocross.cohort.checks import inspect_cohort, refuse_errors
 from biocross.cohort.config import complete_config
 from biocross.cohort.gate_files import are_drawn_elsewhere
+from biocross.cohort.libraries import cell_libraries
 from biocross.errors import BiocrossError
 from biocross.workflow import code_digest
 
@@ -37,6 +38,8 @@ SHEETS = [
     for name in ("samples", "patients", "clinical", "counts")
     if INPUTS[name]
 ]
+RNA_SAMPLES = {sample.sample_id: sample for sample in COHORT.of_modality("rna")}
+LIBRARIES = cell_libraries(list(RNA_SAMPLES.values()))
 GATES_DRAWN_ELSEWHERE = are_drawn_elsewhere(INPUTS["gating"])
 GATING_SHEETS = [
     INPUTS[name]
@@ -59,6 +62,7 @@ GATING_TABLES += ("stored_counts",) if GATES_DRAWN_ELSEWHERE else ("modes", "shi
 
 
 wildcard_constraints:
+    library="[A-Za-z0-9][A-Za-z0-9_.-]*",
     sample="[A-Za-z0-9][A-Za-z0-9_.-]*",
     patient="[A-Za-z0-9][A-Za-z0-9_.-]*",
 
@@ -66,6 +70,11 @@ wildcard_constraints:
 def fcs_path(sample):
     """Return where a sample's FCS file is."""
     return Path(INPUTS["folder"]) / sample.path
+
+
+def library_path(library):
+    """Return where a library's counts are."""
+    return Path(INPUTS["folder"]) / library.path
 
 
 def log_path(*parts):
@@ -101,7 +110,9 @@ def clustered_events(wildcards, samples):
 def zoom_pools(clusters):
     """Return the events of the maps that look at one population."""
     folder = OUT / "flow" / clusters
-    return [folder / f"pool.{name}.arrow" for name in config["flow"]["clusters"]["zoom"]]
+    return [
+        folder / f"pool.{name}.arrow" for name in config["flow"]["clusters"]["zoom"]
+    ]
 
 
 def with_clusters(**inputs):
@@ -157,6 +168,16 @@ def with_drawn_gates(**inputs):
     return inputs if FLOW_SAMPLES and GATES_DRAWN_ELSEWHERE else {}
 
 
+def with_rna(**inputs):
+    """Return inputs that exist only where the study has single-cell RNA."""
+    return inputs if LIBRARIES else {}
+
+
+def with_both_modalities(**inputs):
+    """Return inputs that exist only where flow cytometry and RNA can be compared."""
+    return inputs if LIBRARIES and (FLOW_SAMPLES or INPUTS["counts"]) else {}
+
+
 def with_files(**inputs):
     """Return inputs that exist only where the study has files, not just a table of frequencies."""
     return inputs if FLOW_SAMPLES else {}
@@ -195,6 +216,27 @@ def cluster_results():
     if config["flow"]["clusters"]["umap_cells"]:
         figures += [OUT / "flow" / "cells.h5ad", *figure_files("clusters", "umap")]
     return [OUT / "flow" / "outliers.tsv", *tables, *figures]
+
+
+def concordance_figures():
+    """Return the figures of flow cytometry against RNA, where a study has both."""
+    names = ("frequencies", "changes", "findings")
+    both = with_both_modalities(both=True)
+    return [file for name in names for file in figure_files("concordance", name)] if both else []
+
+
+def rna_results():
+    """Return what is made of single-cell RNA beside the long tables."""
+    if not LIBRARIES:
+        return []
+    tables = ("ledger", "loss_changes", "resolutions", "quality_recheck")
+    figures = ("umap", "composition", "integration", "markers", "gene_changes")
+    return [
+        OUT / "statistics" / "gene_changes.tsv",
+        *concordance_figures(),
+        *(OUT / "cells" / f"{name}.tsv" for name in tables),
+        *(file for name in figures for file in figure_files("rna", name)),
+    ]
 
 
 def per_patient_gates():

@@ -33,11 +33,13 @@ rule gather_populations:
             **{name: OUT / "flow" / name / "counts.tsv" for name in CLUSTERS}
         ),
         **({"table": rules.import_counts.output.counts} if INPUTS["counts"] else {}),
+        **with_rna(cells=OUT / "cells" / "counts.tsv"),
         expression=[
             *with_files(gate=rules.summarise_flow.output.expression).values(),
             *with_clusters(
                 **{name: OUT / "flow" / name / "expression.tsv" for name in CLUSTERS}
             ).values(),
+            *with_rna(expression=OUT / "cells" / "expression.tsv").values(),
         ],
         samples=rules.check_cohort.output.samples,
         populations=INPUTS["populations"],

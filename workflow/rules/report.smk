@@ -27,12 +27,37 @@ rule plot_paired_changes:
         runtime=20,
     params:
         code=code_digest("biocross.report.figures"),
+        declared=CONFIRMATORY_READOUT[:2],
         fdr=config["statistics"]["fdr"],
         levels=config["design"]["levels"],
     message:
         "Drawing every patient's change"
     script:
         "../scripts/plot_paired_changes.py"
+
+
+rule plot_concordance:
+    input:
+        **POPULATION_PAIRS,
+        concordance=rules.find_concordance.output.concordance,
+        findings=rules.find_concordance.output.findings,
+    output:
+        frequencies=figure_files("concordance", "frequencies"),
+        changes=figure_files("concordance", "changes"),
+        findings=figure_files("concordance", "findings"),
+    log:
+        log_path("plot_concordance"),
+    benchmark:
+        benchmark_path("plot_concordance")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.report.concordance_figure"),
+    message:
+        "Drawing flow cytometry against RNA"
+    script:
+        "../scripts/plot_concordance.py"
 
 
 rule plot_time_quality:
@@ -155,6 +180,57 @@ rule write_report:
         **with_thresholds(
             thresholds=OUT / "flow" / "gating" / "thresholds.tsv",
             marker_shift_summary=OUT / "flow" / "gating" / "marker_shift_summary.tsv",
+        ),
+        **with_clusters(
+            clusters=[
+                *(
+                    OUT / "flow" / "clusters" / f"{name}.tsv"
+                    for name in ("numbers", "populations", "annotation")
+                ),
+                OUT / "flow" / "clusters" / "agreement_summary.tsv",
+                *(
+                    OUT / "flow" / "normalisation" / "guard.tsv"
+                    for name in CLUSTERS
+                    if name == "normalised_clusters"
+                ),
+                *(
+                    path
+                    for path in cluster_results()
+                    if path.name in ("outliers.tsv", "cells.h5ad")
+                ),
+            ],
+            cluster_figures=[
+                path for path in cluster_results() if path.suffix in (".svg", ".png")
+            ],
+        ),
+        **with_rna(
+            rna=[
+                *(
+                    OUT / "cells" / f"{name}.tsv"
+                    for name in (
+                        *("ledger", "warnings", "loss_changes", "quality_recheck"),
+                        *("integration_quality", "annotation", "gene_sets"),
+                        "cells_per_population",
+                    )
+                ),
+                OUT / "cells" / "cells.h5ad",
+                OUT / "statistics" / "gene_changes.tsv",
+            ],
+            rna_figures=[
+                path for path in rna_results() if path.suffix in (".svg", ".png")
+            ],
+        ),
+        **with_both_modalities(
+            both=[
+                rules.find_concordance.output.concordance,
+                rules.find_concordance.output.findings,
+            ],
+            concordance_figures=[
+                path
+                for name in ("findings", "frequencies", "changes")
+                for path in figure_files("concordance", name)
+                if path.suffix in (".svg", ".png")
+            ],
         ),
         statistics=[
             rules.find_paired_changes.output.changes,

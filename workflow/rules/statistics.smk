@@ -44,12 +44,42 @@ rule find_paired_changes:
         "../scripts/find_paired_changes.py"
 
 
+rule find_concordance:
+    input:
+        **POPULATION_PAIRS,
+        changes=rules.find_paired_changes.output.changes,
+    output:
+        concordance=report(
+            OUT / "statistics" / "concordance.tsv",
+            caption="../report/concordance.rst",
+            category="Changes",
+        ),
+        findings=OUT / "statistics" / "combined_findings.tsv",
+    log:
+        log_path("find_concordance"),
+    benchmark:
+        benchmark_path("find_concordance")
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        code=code_digest("biocross.statistics.concordance"),
+        seed=config["statistics"]["seed"],
+        fdr=config["statistics"]["fdr"],
+    message:
+        "Comparing what flow cytometry and RNA say of the same patients"
+    script:
+        "../scripts/find_concordance.py"
+
+
 rule find_marker_changes:
     input:
         **with_files(
             panel=INPUTS["panel"],
             transforms=rules.estimate_transforms.output.transforms,
         ),
+        **with_rna(gene_sets=OUT / "cells" / "gene_sets.tsv"),
+        populations=INPUTS["populations"],
         expression=rules.gather_populations.output.expression,
         samples=rules.check_cohort.output.samples,
         pairs=rules.check_cohort.output.pairs,

@@ -8,6 +8,8 @@ with logged(snakemake):
         pairs=snakemake.input.pairs,
         panel=snakemake.input.get("panel"),
         transforms=snakemake.input.get("transforms"),
+        gene_sets=snakemake.input.get("gene_sets"),
+        populations=snakemake.input.populations,
         min_cells=snakemake.params.min_cells,
         seed=snakemake.params.seed,
         changes_out=snakemake.output.changes,

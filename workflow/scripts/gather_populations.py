@@ -7,7 +7,7 @@ with logged(snakemake):
         populations=snakemake.input.populations,
         counts={
             source: path
-            for source in ("gate", "clusters", "normalised_clusters", "table")
+            for source in ("gate", "clusters", "normalised_clusters", "cells", "table")
             if (path := snakemake.input.get(source))
         },
         expression=list(snakemake.input.expression),

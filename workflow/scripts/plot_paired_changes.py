@@ -9,6 +9,7 @@ with logged(snakemake):
         pairs=snakemake.input.pairs,
         levels=snakemake.params.levels,
         fdr=snakemake.params.fdr,
+        declared=snakemake.params.declared,
         pdf_out=snakemake.output.pdf,
         svg_out=snakemake.output.svg,
         png_out=snakemake.output.png,

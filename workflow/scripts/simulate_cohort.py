@@ -1,13 +1,13 @@
 from pathlib import Path
 
 from biocross.simulate.cohort import simulate_cohort
+from biocross.simulate.libraries import simulate_libraries
 from biocross.workflow import logged
 
 with logged(snakemake):
-    simulate_cohort(
-        study=Path(snakemake.input.study),
-        samples=Path(snakemake.input.samples),
-        patients=Path(snakemake.input.patients),
-        out_dir=Path(snakemake.output.effects).parent,
-        seed=snakemake.params.seed,
+    study, samples, patients = (
+        Path(snakemake.input[name]) for name in ("study", "samples", "patients")
     )
+    out_dir, seed = Path(snakemake.output.effects).parent, snakemake.params.seed
+    simulate_cohort(study, samples, patients, out_dir, seed)
+    simulate_libraries(study, samples, patients, out_dir, seed)

@@ -4,19 +4,27 @@ from biocross.report.flow_quality import FLOW_TABLES
 from biocross.report.html import write_report
 from biocross.workflow import logged
 
+
+def by_name(files):
+    return {Path(path).stem: path for path in files}
+
+
 with logged(snakemake):
+    inputs = dict(snakemake.input.items())
     write_report(
-        statistics={Path(path).stem: path for path in snakemake.input.statistics},
-        counts=snakemake.input.counts,
-        samples=snakemake.input.samples,
-        pairs=snakemake.input.pairs,
-        flow={
-            name: snakemake.input[name]
-            for name in (*FLOW_TABLES, "quality_overview")
-            if name in dict(snakemake.input.items())
-        },
-        versions=snakemake.input.versions,
-        config=snakemake.input.config,
-        populations=snakemake.input.populations,
+        statistics=by_name(inputs["statistics"]),
+        counts=inputs["counts"],
+        samples=inputs["samples"],
+        pairs=inputs["pairs"],
+        flow={name: inputs[name] for name in (*FLOW_TABLES, "quality_overview") if name in inputs},
+        versions=inputs["versions"],
+        config=inputs["config"],
+        populations=inputs["populations"],
         report_out=snakemake.output.report,
+        clusters=by_name(inputs.get("clusters", [])),
+        rna=by_name([*inputs.get("rna", []), *inputs.get("both", [])]),
+        figures={
+            chapter: inputs.get(f"{chapter}_figures", [])
+            for chapter in ("cluster", "rna", "concordance")
+        },
     )

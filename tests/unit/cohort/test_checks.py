@@ -44,7 +44,7 @@ def test_shipped_configurations_are_sound(pytestconfig, monkeypatch):
     monkeypatch.chdir(pytestconfig.rootpath)
     config = yaml.safe_load((pytestconfig.rootpath / "config" / "config.yaml").read_text())
     cohort = load_cohort(config)
-    assert len(cohort.samples) == 31
+    assert (len(cohort.of_modality("flow")), len(cohort.of_modality("rna"))) == (31, 16)
     assert len(cohort.patients) == 16
 
 
@@ -338,13 +338,6 @@ def test_covariates_are_columns_of_the_clinical_sheet(study, problems):
         'statistics.covariates: "leucocytes_per_ul" is no numeric column of clinical.tsv; '
         'did you mean "leukocytes_per_ul"?'
     ]
-
-
-def test_libraries_of_rna_may_share_a_file(study, problems):
-    path = study.folder / "samples.tsv"
-    path.write_text(path.read_text().replace("\tflow\t", "\trna\t"))
-    study.edit("samples", "P2_month_4.fcs", "P2_baseline.fcs")
-    assert problems() == []
 
 
 @pytest.mark.parametrize("sheet", SHEETS)

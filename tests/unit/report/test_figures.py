@@ -178,6 +178,7 @@ def test_figure_in_three_formats_without_dates(tables, tmp_path):
             *(paths["counts"], paths["samples"], paths["pairs"]),
             levels=LEVELS,
             fdr=0.05,
+            declared=("flow", "gate"),
             pdf_out=outs["pdf"],
             svg_out=outs["svg"],
             png_out=outs["png"],
@@ -190,6 +191,26 @@ def test_figure_in_three_formats_without_dates(tables, tmp_path):
     svg = first["svg"].decode()
     assert len(set(re.findall(r'id="patient:[^"]+"', svg))) == 7
     assert plot("second") == first
+
+
+def test_figure_shows_the_declared_source(tables, tmp_path):
+    fill(tables, np.random.default_rng(6), 4, populations=2)
+    gates = list(tables.counts)
+    for source in ("cluster", "single_cluster"):
+        tables.counts += [row | {"source": source} for row in gates]
+    changes, paths = tables.changes_file(), tables.write()
+    titles = {}
+    for source in ("gate", "cluster", "table"):
+        outs = {f"{kind}_out": tmp_path / f"{source}.{kind}" for kind in ("pdf", "svg", "png")}
+        plot_paired_changes(
+            changes,
+            *(paths["counts"], paths["samples"], paths["pairs"]),
+            **{"levels": LEVELS, "fdr": 0.05, "declared": ("flow", source), **outs},
+        )
+        titles[source] = re.findall(r">(pop [01][^<]*)<", outs["svg_out"].read_text())
+    assert titles["gate"] == ["pop 0", "pop 1"]
+    assert titles["cluster"] == ["pop 0 (clusters)", "pop 1 (clusters)"]
+    assert sorted(titles["table"]) == sorted([*titles["gate"], *titles["cluster"]])
 
 
 def test_treatment_lacking_a_population_leaves_its_place_empty(tables, tmp_path):

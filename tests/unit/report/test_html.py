@@ -2,20 +2,18 @@ import html
 import re
 from html.parser import HTMLParser
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import yaml
+from chapter_tables import cluster_tables, rna_tables
 from flow_tables import flow_tables
 from long_tables import GATES, LongTables, fill
 
 from biocross.cohort.config import complete_config
-from biocross.report.html import (
-    answer,
-    cohort_rows,
-    draw_plot,
-    untested,
-    write_report,
-)
+from biocross.report.first_screen import answer
+from biocross.report.html import cohort_rows, draw_plot, untested, write_report
+from biocross.report.style import save_figure
 from biocross.statistics.marker_changes import MARKER_CHANGE_COLUMNS
 from biocross.statistics.pairs import read_pair_sheet
 from biocross.tables import write_rows
@@ -60,7 +58,7 @@ class Page(HTMLParser):
             self.visible += data
 
 
-def report(tables, tmp_path, confirmatory=GATES, flow=None, samples="x.tsv"):
+def report(tables, tmp_path, confirmatory=GATES, flow=None, samples="x.tsv", **chapters):
     """Write the report of the tables and return it as text."""
     changes, paths = tables.changes_file(confirmatory), tables.write()
     inputs = {"patients": "patients.tsv"}
@@ -90,6 +88,7 @@ def report(tables, tmp_path, confirmatory=GATES, flow=None, samples="x.tsv"):
         config=tmp_path / "config.yaml",
         populations=tables.populations,
         report_out=out,
+        **chapters,
     )
     return out.read_text(encoding="utf-8")
 
@@ -134,6 +133,62 @@ def test_one_file_without_anything_from_elsewhere(tables, tmp_path):
     namespaces = r'(xmlns(:\w+)?="[^"]*"|<!DOCTYPE[^>]*>)'
     assert "http" not in re.sub(namespaces, "", text)
     assert text.count("<svg") == text.count("<figure") == 6
+
+
+@pytest.fixture
+def chapters(tmp_path):
+    """Tables and figures of clusters, RNA and concordance."""
+    clusters = cluster_tables(tmp_path) | {"cells": tmp_path / "flow" / "cells.h5ad"}
+    figure, axis = plt.subplots(figsize=(3, 2))
+    axis.plot([1, 2])
+    drawn = [tmp_path / f"markers.{form}" for form in ("svg", "png")]
+    save_figure(figure, *drawn)
+    painted = tmp_path / "umap.png"
+    painted.write_bytes(drawn[1].read_bytes())
+    figures = {"cluster": [*drawn, painted], "rna": [painted], "concordance": []}
+    return {"clusters": clusters, "rna": rna_tables(tmp_path), "figures": figures}
+
+
+def test_chapters_stand_in_the_same_file(tables, tmp_path, chapters):
+    planted(tables)
+    tables.name_primary("ILC2")
+    text = report(tables, tmp_path, **chapters)
+    page = Page(text)
+    for tag, attributes in page.tags:
+        for name in ("src", "xlink:href", "action", "data"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,")), tag
+        if not attributes.get("href", "#").startswith("#"):
+            assert attributes["href"] == "flow/cells.h5ad"
+    anchors = {attributes.get("id") for _, attributes in page.tags}
+    for name in ("clusters", "rna", "concordance"):
+        assert name in anchors
+        assert ("a", {"href": f"#{name}"}) in page.tags
+    assert text.count('src="data:image/png') == 2
+    assert 'scanpy.read_h5ad("' in page.visible
+    opening = page.visible[: page.visible.index("Cohort and pairs\n")]
+    assert "Caution. gates and clusters mean different cells by ILC2" in opening
+    assert "different cells by pop 2" not in opening
+    assert "Caution. RNA, mepolizumab, month 4 - baseline: more at month 4" in opening
+    assert re.search(r"ILC2 rose from .*; RNA: holds\n", opening)
+    for widths in page.widths:
+        assert len(set(widths)) == 1, widths
+
+
+def test_ids_are_used_once(tables, tmp_path, chapters):
+    planted(tables)
+    text = report(tables, tmp_path, flow=flow_tables(tmp_path), **chapters)
+    sections = re.findall(r'<section id="([^"]+)"', text)
+    assert len(sections) == len(set(sections))
+
+
+def test_plots_are_those_of_the_declared_source(tables, tmp_path):
+    planted(tables)
+    gates = list(tables.counts)
+    for source in ("cluster", "single_cluster"):
+        tables.counts += [row | {"source": source} for row in gates]
+    text = report(tables, tmp_path)
+    assert text.count("<figure") == 6
+    assert "As found by: gate." in Page(text).visible
 
 
 def test_faults_of_files_open_the_report(tables, tmp_path):
@@ -281,6 +336,18 @@ def test_untested_gathers_equal_reasons(tables):
     assert [row["populations"] for row in per_ul] == ["A 1, B"]
     assert per_ul[0]["why"] == "no blood count of its anchor population at both visits"
     assert {row["readout"] for row in rows} == {"% of parent", "cells/µl", "composition"}
+    assert {row["found_by"] for row in rows} == {"gate"}
+
+
+def test_untested_single_clusters_are_in_the_file_alone(tables):
+    for number in range(4):
+        for visit in ("baseline", "month_4"):
+            tables.add(f"P{number}", visit, {"A": (3, 1000)})
+        tables.ask("mepolizumab", f"P{number}")
+    gates = list(tables.counts)
+    for source in ("cluster", "single_cluster"):
+        tables.counts += [row | {"source": source} for row in gates]
+    assert {row["found_by"] for row in untested(tables.changes())} == {"gate", "clusters"}
 
 
 def test_cohort_names_who_lacks_what(tmp_path):

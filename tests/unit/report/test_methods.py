@@ -1,7 +1,12 @@
 import pytest
 
 from biocross.cohort.config import complete_config
-from biocross.report.methods import REFERENCES, contrasts_of, methods_paragraphs
+from biocross.report.methods import (
+    REFERENCES,
+    contrasts_of,
+    methods_paragraphs,
+    references_of,
+)
 
 VERSIONS = {"biocross": "0.1.0", "flowio": "1.3.0"}
 
@@ -102,3 +107,26 @@ def test_gates_drawn_elsewhere_are_described():
     assert "gated by hand" in text
     assert "the gates drawn for the first" in text
     assert "deepest valley" not in text
+
+
+def test_what_was_not_measured_is_not_described():
+    inputs = {"patients": "patients.tsv", "samples": "samples.tsv"}
+    inputs |= {"panel": "panel.tsv", "gating": "gating.yaml"}
+    config = complete_config({"inputs": inputs, "design": {"levels": ["a", "b"]}})
+    of = {
+        what: "\n".join(methods_paragraphs(config, VERSIONS, what))
+        for what in (("flow",), ("rna",), ("flow", "rna"))
+    }
+    assert {what: "PyDESeq2" in text for what, text in of.items()} == {
+        ("flow",): False,
+        ("rna",): True,
+        ("flow", "rna"): True,
+    }
+    assert {what: "FCS files" in text for what, text in of.items()} == {
+        ("flow",): True,
+        ("rna",): False,
+        ("flow", "rna"): True,
+    }
+    assert "self-organising map" in of["flow",]
+    assert any("Harmony" in line for line in references_of(config, ("rna",)))
+    assert not any("Harmony" in line for line in references_of(config, ("flow",)))

@@ -10,8 +10,11 @@ from biocross.report.words import (
     format_effect,
     format_number,
     format_p,
+    found_by,
     no_finding,
     plain,
+    source_words,
+    subject,
 )
 
 CAUSAL = ("due to", "because", "caused", "effect of", "led to", "thanks to")
@@ -164,3 +167,37 @@ def test_words_never_ascribe(word):
         for contrast in ("visit", "stimulation"):
             assert word not in finding(row, contrast)
             assert word not in no_finding(row, contrast)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("gate", "gate"),
+        ("table", "table"),
+        ("cluster", "clusters"),
+        ("single_cluster", "one cluster"),
+        ("unstable_cluster", "clusters, unstable"),
+        ("unstable_single_cluster", "one cluster, unstable"),
+        ("normalised_cluster", "clusters, normalised"),
+        ("normalised_unstable_single_cluster", "one cluster, normalised, unstable"),
+    ],
+)
+def test_sources_in_words(source, words):
+    assert source_words(source) == words
+    assert found_by({"modality": "flow", "source": source}) == words
+
+
+def test_clusters_of_rna_are_called_rna():
+    assert found_by({"modality": "rna", "source": "cluster"}) == "RNA"
+    assert found_by({"modality": "rna", "source": "table"}) == "RNA, table"
+    assert found_by({"population": "ILC2"}) == ""
+
+
+def test_sentences_name_what_found_the_cells():
+    assert subject(change(modality="flow", source="gate")) == "ILC2"
+    assert subject(change(modality="flow", source="table")) == "ILC2"
+    row = change(modality="rna", source="cluster")
+    assert finding(row, "visit").startswith("ILC2 (RNA) rose from")
+    assert no_finding(row, "visit").startswith("ILC2 (RNA) during")
+    marker = row | {"marker": "type_2_cytokines", "readout": "median", "effect_scale": "score"}
+    assert finding(marker, "visit").startswith("type 2 cytokines in ILC2 (RNA) rose")

@@ -15,7 +15,7 @@ SHEETS = ["samples.tsv", "patients.tsv", "clinical.tsv", "panel.tsv"]
 @pytest.fixture(scope="module")
 def sheets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sheets")
-    write_sheets(STUDY, folder, seed=1)
+    write_sheets(STUDY, folder, seed=1, modalities=("flow", "rna"))
     return folder
 
 
@@ -25,7 +25,7 @@ def test_committed_sheets_are_those_of_the_study(sheets, sheet):
 
 
 def test_sixteen_patients_and_one_lost_visit(sheets):
-    samples = read_rows(sheets / "samples.tsv")
+    samples = [row for row in read_rows(sheets / "samples.tsv") if row["modality"] == "flow"]
     patients = {row["patient_id"]: row for row in read_rows(sheets / "patients.tsv")}
     assert len(patients) == 16
     assert len(samples) == 31
@@ -38,11 +38,21 @@ def test_sixteen_patients_and_one_lost_visit(sheets):
     assert len(read_rows(sheets / "clinical.tsv")) == 31
 
 
+def test_both_visits_of_a_patient_are_in_one_run_of_rna(sheets):
+    rows = [row for row in read_rows(sheets / "samples.tsv") if row["modality"] == "rna"]
+    runs = defaultdict(set)
+    for row in rows:
+        runs[row["patient_id"]].add(row["batch"])
+    assert len(rows) == 16
+    assert all(len(own) == 1 for own in runs.values())
+
+
 def test_batches_hold_both_visits_and_are_balanced_over_arms(sheets):
     treatment = {r["patient_id"]: r["treatment"] for r in read_rows(sheets / "patients.tsv")}
     batches = defaultdict(set)
     for row in read_rows(sheets / "samples.tsv"):
-        batches[row["patient_id"]].add(row["batch"])
+        if row["modality"] == "flow":
+            batches[row["patient_id"]].add(row["batch"])
     assert all(len(lots) == 1 for lots in batches.values())
     arms = defaultdict(list)
     for patient, lots in batches.items():
@@ -72,7 +82,7 @@ def test_a_longer_study_keeps_the_patients_it_had(sheets, tmp_path):
 
 
 def test_another_seed_has_other_patients(sheets, tmp_path):
-    write_sheets(STUDY, tmp_path, seed=2)
+    write_sheets(STUDY, tmp_path, seed=2, modalities=("flow", "rna"))
     assert (tmp_path / "clinical.tsv").read_text() != (sheets / "clinical.tsv").read_text()
     assert (tmp_path / "samples.tsv").read_text() == (sheets / "samples.tsv").read_text()
 

@@ -99,7 +99,7 @@ def test_from_file_to_table(golden, tmp_path):
     obs["sample_id"] = obs["unit"] + "_" + obs["level"]
     sheet = obs[["sample_id", "unit", "level"]]
     write_rows(tmp_path / "samples.tsv", [*sheet], sheet.to_dict("records"))
-    keys = {"treatment": "drug", "baseline": "baseline", "followup": "followup"}
+    keys = {"modality": "rna", "treatment": "drug", "baseline": "baseline", "followup": "followup"}
     pairs = [keys | {"unit": str(unit)} for unit in range(1, 7)]
     write_rows(tmp_path / "pairs.tsv", [*pairs[0]], pairs)
     about = obs.drop(columns=["unit", "level"]).set_index("sample_id", drop=False)

@@ -234,3 +234,89 @@ def test_study_without_files_has_an_empty_table(tables, find):
     table = find(files=False)
     assert len(table) == 0
     assert tuple(table.columns) == MARKER_CHANGE_COLUMNS
+
+
+@pytest.fixture
+def rna(tables, tmp_path):
+    """Test a study whose RNA has a gene set and proteins, beside a flow marker."""
+    panel, transforms = tmp_path / "panel.tsv", tmp_path / "transforms.tsv"
+    panel.write_text(PANEL)
+    transforms.write_text(TRANSFORMS)
+    (tmp_path / "gene_sets.tsv").write_text("gene_set\tstatus\nhoming\tscored\n")
+    (tmp_path / "populations.yaml").write_text(
+        "leukocytes: {parent: null, flow: x}\n"
+        "T_cells: {parent: leukocytes, flow: x, adt: [CD3, '-CD19']}\n"
+    )
+    rng = np.random.default_rng(8)
+    changes = {}
+    for number in range(6):
+        name = f"P{number}"
+        for visit in ("baseline", "month_4"):
+            values = {"homing": measured(float(rng.normal()), n_cells=30 + 100 * number)}
+            values |= {protein: measured(float(rng.normal())) for protein in ("CD69", "ADT_CD3")}
+            values["CD19"] = measured(0.1)
+            tables.add(name, visit, {}, source="rna", modality="rna")
+            for marker, row in values.items():
+                tables.measure(name, visit, "T_cells", marker, **row)
+                sample = f"rna_{name}_{visit}"
+                tables.expression[-1] |= {"sample_id": sample, "modality": "rna"}
+                tables.expression[-1]["source"] = "cluster"
+                changes.setdefault((marker, visit), []).append(row["value"])
+        patient(tables, name, *({"CD25": measured(float(rng.normal()))} for _ in range(2)))
+
+    def run(**others):
+        paths = tables.write()
+        out = tmp_path / "marker_changes.tsv"
+        find_marker_changes(
+            *(paths["markers"], paths["samples"], paths["pairs"], panel, transforms),
+            *(20, 1, out),
+            **({"gene_sets": tmp_path / "gene_sets.tsv"} | others),
+        )
+        return read_table(out), changes
+
+    return run
+
+
+def test_scores_and_proteins_of_rna_are_tested_on_their_scales(rna, tmp_path):
+    table, changes = rna(populations=tmp_path / "populations.yaml")
+    of = table.set_index("marker")
+    assert sorted(of.index) == ["CD25", "CD69", "homing"]  # CD3 and CD19 name populations
+    assert of["effect_scale"].to_dict() == {
+        "CD25": "logicle",
+        "CD69": "CLR",
+        "homing": "log2 fold over similar genes",
+    }
+    assert of["readout"].to_dict() == {"CD25": "median", "CD69": "median", "homing": "score"}
+    assert of["modality"].to_dict() == {"CD25": "flow", "CD69": "rna", "homing": "rna"}
+    # Equal numbers of cells: a plain paired t.
+    expected = stats.ttest_rel(changes["CD69", "month_4"], changes["CD69", "baseline"])
+    assert of.loc["CD69", "p_value"] == pytest.approx(expected.pvalue)
+    assert of["family"].nunique() == 3
+
+
+def test_without_a_vocabulary_every_protein_is_tested(rna):
+    table, _ = rna()
+    assert set(table["marker"]) == {"CD25", "CD69", "ADT_CD3", "CD19", "homing"}
+
+
+def test_score_is_a_mean_and_weighs_as_one(rna, tables):
+    from biocross.statistics.kernels.weighted import precision_weighted_paired_t
+
+    table, changes = rna()
+    change = np.subtract(changes["homing", "month_4"], changes["homing", "baseline"])[:, None]
+    variance = 0.2**2 / (30 + 100 * np.arange(6.0))[:, None]
+    expected = precision_weighted_paired_t(change, variance, variance)
+    row = one(table, marker="homing")
+    assert row["p_value"] == pytest.approx(expected.p[0])
+    assert row["effect"] == pytest.approx(expected.estimate[0])
+
+
+def test_rna_does_not_change_what_flow_shows(rna, tables):
+    beside, _ = rna()
+    tables.expression = [row for row in tables.expression if row["modality"] == "flow"]
+    alone, _ = rna()
+    pd.testing.assert_frame_equal(
+        beside[beside["modality"] == "flow"].reset_index(drop=True),
+        alone,
+        check_dtype=False,
+    )

@@ -76,7 +76,7 @@ class Scores(NamedTuple):
         Log2; NaN for a sample without cells.
     sd
         Standard deviation over cells of what each adds to the score: the score's variance is
-        sd²/n. NaN below two cells.
+        sd²/n.
     """
 
     value: FloatArray
@@ -240,8 +240,7 @@ def score_samples(
     The score is the weighted sum over genes of log2(counts per 10,000 + `PRIOR`). Sums come before
     logarithms, and controls of similar expression are taken off, because the mean of logarithms
     per cell falls with the depth of a library: where one visit was sequenced to 60 % of the other,
-    it finds changes in 24-93 % of unchanged populations, this score in 4-8 % (and without the
-    controls, in rare genes, in 9 %).
+    it calls 23-90 % of unchanged sets changed (8 patients, 60 cells a sample), this score 5 %.
 
     Parameters
     ----------
@@ -259,32 +258,42 @@ def score_samples(
     Returns
     -------
     Scores
-        Of every sample. The variance is that of the cells' contributions, linearised, and no less
-        than that of counting molecules.
+        Of every sample. The variance is that of the cells' contributions, linearised at the
+        population's mean and no less than that of counting molecules; it depends on a sample's
+        depth and not on the counts that the score is made of. (If it did, samples that happen to
+        have few counts would weigh less, and the mean change be too high by .03-.04 in rare genes
+        at 60 % depth.)
     """
     # Only these genes matter, and einsum adds in one order at any number of threads.
     used = np.flatnonzero(weights.any(axis=1))
     counts, weights = counts[:, used], weights[used]
-    n_sets = weights.shape[1]
-    value, sd = np.full((n_groups, n_sets), np.nan), np.full((n_groups, n_sets), np.nan)
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(n_groups + 1))
-    for sample in range(n_groups):
-        cells = order[starts[sample] : starts[sample + 1]]
-        depth = float(totals[cells].sum())
-        if not depth:
-            continue
-        part = counts[cells]
-        sums = np.asarray(part.sum(axis=0), dtype=np.float64).ravel()
-        raised = sums + PRIOR * depth / SCALE
-        value[sample] = np.einsum("gs,g->s", weights, np.log2(raised / depth * SCALE))
-        if len(cells) < 2:
-            continue
-        slope = weights / raised[:, None] / np.log(2)
-        expected = np.einsum("gs,g->s", slope, sums / depth)
-        adds = part @ slope - totals[cells][:, None] * expected
-        by_cells = np.square(adds).sum(axis=0) * len(cells) / (len(cells) - 1)
-        # One molecule more than was seen: none in any cell is no certainty.
-        by_counting = np.einsum("gs,g->s", np.square(slope), sums + 1)
-        sd[sample] = np.sqrt(np.maximum(by_cells, by_counting) * len(cells))
+    n_cells = np.bincount(group, minlength=n_groups)
+    depth = np.bincount(group, totals, n_groups)
+    known = depth > 0
+    sums = _sums(counts, group, n_groups)
+    value = np.full((n_groups, weights.shape[1]), np.nan)
+    per_10k = sums[known] / depth[known, None] * SCALE + PRIOR
+    value[known] = np.einsum("ig,gs->is", np.log2(per_10k), weights)
+    share = sums.sum(axis=0) / max(float(depth.sum()), 1.0)
+    slope = weights / (share + PRIOR / SCALE)[:, None] / np.log(2)
+    adds = counts @ slope
+    # The mean of a sample is its score, not its uncertainty.
+    rate = _sums(adds, group, n_groups) / np.maximum(depth, 1.0)[:, None]
+    adds = adds - totals[:, None] * rate[group]
+    free = max(1 - int(known.sum()) / max(len(group), 1), 1 / max(len(group), 1))
+    by_cells = np.square(adds).sum(axis=0) / free / max(float(depth.sum()), 1.0)
+    by_counting = np.einsum("gs,g->s", np.square(slope), share)
+    sd = np.full(value.shape, np.nan)
+    per_molecule = np.maximum(by_cells, by_counting)
+    sd[known] = np.sqrt(per_molecule * (n_cells[known] / depth[known])[:, None])
     return Scores(value, sd)
+
+
+def _sums(values: Any, group: NDArray[np.integer[Any]], n_groups: int) -> FloatArray:
+    """Sum the rows of every group, shape (groups, columns)."""
+    from scipy.sparse import csr_matrix
+
+    ones = np.ones(len(group))
+    member = csr_matrix((ones, (group, np.arange(len(group)))), shape=(n_groups, len(group)))
+    summed = member @ values
+    return np.asarray(summed.toarray() if hasattr(summed, "toarray") else summed, dtype=np.float64)

@@ -25,6 +25,7 @@ from biocross.cohort.design import Cohort, Sample, parse_contrast
 from biocross.cohort.drug_checks import drug_problems
 from biocross.cohort.frequency_table import Frequency, frequency_samples, read_frequencies
 from biocross.cohort.gate_files import are_drawn_elsewhere, gated_populations
+from biocross.cohort.libraries import cell_file_problems, library_problems
 from biocross.cohort.panel import Channel, read_panel
 from biocross.cohort.sheets import (
     Problem,
@@ -123,6 +124,7 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     readable = not problems
     problems += sample_problems(inputs["samples"], samples, controls)
     problems += control_problems(config, controls, channels)
+    problems += library_problems(inputs["samples"], samples)
     problems += level_problems(inputs, design, samples, patients, frequencies)
     problems += duplicates(inputs["patients"], patients, ("patient_id", "visit"))
     problems += duplicates(inputs["clinical"], clinical, ("patient_id", "visit"))
@@ -130,6 +132,8 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     problems += contrast_problems(design)
     problems += _clinical_problems(inputs, design, samples, clinical, frequencies)
     sound = not split_by_severity(problems)[0]
+    if any(row.cells.get("modality") == "rna" for row in samples):
+        problems += cell_file_problems(config)
     if "simulate" not in config:
         problems += missing_files(inputs, files)
         problems += compensation_file_problems(config)

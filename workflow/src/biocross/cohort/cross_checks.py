@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from biocross.cohort.design import UNSTIMULATED, Cohort, Sample, parse_contrast
+from biocross.cohort.design import UNSTIMULATED, Cohort, Sample, library_paths, parse_contrast
 from biocross.cohort.frequency_table import Frequency
 from biocross.cohort.panel import Channel
 from biocross.cohort.sheets import Problem, SheetRow, caution, counted, did_you_mean
@@ -194,10 +194,13 @@ def missing_files(inputs: Mapping[str, Any], samples: Sequence[SheetRow]) -> lis
     """Find files that samples name and the folder lacks, with the nearest name."""
     problems: list[Problem] = []
     folder = Path(inputs["folder"])
-    for row in samples:
-        path = folder / row.cells.get("path", "")
-        if "path" not in row.cells or is_file(path):
-            continue
+    named = [
+        (row, folder / path)
+        for row in samples
+        for path in _paths(row)
+        if not _is_there(row, folder / path)
+    ]
+    for row, path in named:
         message = f'there is no file "{path}"'
         if not _is_folder(path.parent):
             message += f'; the folder "{path.parent}" does not exist (see inputs.folder)'
@@ -205,6 +208,19 @@ def missing_files(inputs: Mapping[str, Any], samples: Sequence[SheetRow]) -> lis
             message += did_you_mean(path.name, _names_in(path.parent))
         problems.append(Problem(inputs["samples"], row.number, message, column="path"))
     return problems
+
+
+def _paths(row: SheetRow) -> list[str]:
+    path = str(row.cells.get("path", ""))
+    return library_paths(path) if _is_rna(row) else [path]
+
+
+def _is_rna(row: SheetRow) -> bool:
+    return row.cells.get("modality") == "rna"
+
+
+def _is_there(row: SheetRow, path: Path) -> bool:
+    return "path" not in row.cells or is_file(path) or (_is_rna(row) and _is_folder(path))
 
 
 def is_file(path: Path) -> bool:

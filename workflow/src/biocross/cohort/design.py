@@ -32,6 +32,7 @@ class Sample(NamedTuple):
     stimulation: str = ""
     role: str = "sample"
     control_for: str = ""
+    hashtag: str = ""
 
     @property
     def stimulus(self) -> str:
@@ -185,6 +186,22 @@ class Cohort:
             if (other.modality, other.patient_id, other.visit) == wanted and not other.stimulus
         )
         return next(partners, None)
+
+
+def library_paths(path: str) -> list[str]:
+    """Split the cell ``path`` of a sample of single-cell RNA, which may lie in several libraries.
+
+    Parameters
+    ----------
+    path
+        Paths with ``;`` between them.
+
+    Returns
+    -------
+    list of str
+        Without blanks around them.
+    """
+    return [part.strip() for part in path.split(";") if part.strip()]
 
 
 def parse_contrast(text: str) -> Contrast:

@@ -14,7 +14,8 @@ from biocross.tables import write_rows, written_whole
 
 PACKAGES = (
     *("biocross", "snakemake", "flowio", "flowutils", "numpy", "scipy", "pandas"),
-    *("pyarrow", "matplotlib"),
+    *("pyarrow", "matplotlib", "anndata", "scanpy", "umap-learn", "igraph", "leidenalg"),
+    *("harmonypy", "pydeseq2"),
 )
 
 

@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from biocross.report.sources import leading_rows
 from biocross.report.style import BLUE, GREY, STYLE, VERMILLION, save_figure
-from biocross.report.words import format_effect, format_p, plain
+from biocross.report.words import format_effect, format_p, plain, subject
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet
 
@@ -46,8 +47,11 @@ class Panel(NamedTuple):
     @property
     def title(self) -> str:
         """The population, and what found it where that was not a gate."""
-        source = self.subject[1]
-        return plain(self.population) + ("" if source == "gate" else f" ({source})")
+        modality, source = self.subject[:2]
+        if source == "table":
+            return f"{plain(self.population)} (table)"
+        row = {"modality": modality, "source": source, "population": self.population}
+        return subject(row)
 
 
 def plot_paired_changes(
@@ -57,6 +61,7 @@ def plot_paired_changes(
     pairs: Path | str,
     levels: Sequence[str],
     fdr: float,
+    declared: Sequence[str],
     pdf_out: Path | str,
     svg_out: Path | str,
     png_out: Path | str,
@@ -73,11 +78,14 @@ def plot_paired_changes(
         Levels of the contrast in order.
     fdr
         False discovery rate below which a change is coloured.
+    declared
+        Modality and source of the confirmatory family; others are drawn where these have no rows.
     pdf_out, svg_out, png_out
         The same figure in three formats.
     """
     table, pair_sheet = read_long_table(counts, samples), read_pair_sheet(pairs)
-    panels = list(change_panels(load_changes(changes), table, pair_sheet, levels))
+    drawn = leading_rows(load_changes(changes), declared)
+    panels = list(change_panels(drawn, table, pair_sheet, levels))
     treatments = sorted({panel.treatment for panel in panels})
     rows = list(dict.fromkeys(panel.subject for panel in panels))
     width, height = PANEL_SIZE

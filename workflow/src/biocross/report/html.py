@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import unescape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +13,11 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from biocross.cohort.vocabulary import load_vocabulary
+from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
+from biocross.report.cluster_sections import cluster_chapter, disagreements
+from biocross.report.concordance_sections import concordance_chapter
 from biocross.report.figures import PANEL_SIZE, Panel, change_panels, draw_panel, records
+from biocross.report.first_screen import answer, marker_findings, other_ways, warnings_first
 from biocross.report.flow_quality import (
     FLOW_SECTIONS,
     bare_svg,
@@ -23,17 +26,12 @@ from biocross.report.flow_quality import (
     ledger_rows,
     threshold_rows,
 )
-from biocross.report.methods import REFERENCES, contrasts_of, methods_paragraphs
-from biocross.report.sections import READOUT_WORDS, table_section
+from biocross.report.methods import contrasts_of, methods_paragraphs, references_of
+from biocross.report.rna_sections import rna_chapter, rna_warnings
+from biocross.report.sections import DESCRIPTIONS, READOUT_WORDS, table_section
+from biocross.report.sources import is_shown, leading_rows
 from biocross.report.style import STYLE
-from biocross.report.words import (
-    finding,
-    format_effect,
-    format_number,
-    no_finding,
-    plain,
-)
-from biocross.statistics.families import CONFIRMATORY
+from biocross.report.words import format_effect, format_number, found_by, plain
 from biocross.statistics.gate_sensitivity import gate_warnings
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table
@@ -60,6 +58,9 @@ def write_report(
     config: Path | str,
     populations: Path | str,
     report_out: Path | str,
+    clusters: Mapping[str, Path | str] | None = None,
+    rna: Mapping[str, Path | str] | None = None,
+    figures: Mapping[str, Sequence[Path | str]] | None = None,
 ) -> None:
     """Write the report of a run.
 
@@ -78,15 +79,33 @@ def write_report(
         ``populations.yaml``, for the notes on each population.
     report_out
         The HTML file.
+    clusters
+        As `cluster_chapter` takes them; None where no clusters were sought.
+    rna
+        As `rna_chapter` and `concordance_chapter` take them; None for a study without RNA.
+    figures
+        Files of the figures of the chapters ``cluster``, ``rna`` and ``concordance``.
     """
+    clusters, rna, figures = clusters or {}, rna or {}, figures or {}
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     design, fdr = settings["design"], settings["statistics"]["fdr"]
     table = load_changes(statistics["paired_changes"])
     marker_table = read_table(statistics["marker_changes"])
     confirmatory = settings["statistics"]["confirmatory"]
     versions_by_name = dict(read_table(versions)[["name", "version"]].to_numpy().tolist())
-    panels = change_panels(
-        table, read_long_table(counts, samples), read_pair_sheet(pairs), design["levels"]
+    declared = (confirmatory["modality"], confirmatory["source"])
+    long_table, vocabulary = read_long_table(counts, samples), load_vocabulary(Path(populations))
+    drawn = leading_rows(table, declared)
+    panels = change_panels(drawn, long_table, read_pair_sheet(pairs), design["levels"])
+    modalities = sorted(set(long_table["modality"]))
+    beside = other_ways(
+        statistics.get("specifications"), rna.get("combined_findings"), confirmatory["modality"]
+    )
+    sensitivity = statistics.get("gate_sensitivity")
+    chapters = (
+        cluster_chapter(clusters, figures.get("cluster", ()), settings, report_out),
+        rna_chapter(rna, figures.get("rna", ()), fdr, report_out),
+        concordance_chapter(rna, figures.get("concordance", ()), fdr),
     )
     context = {
         "title": settings["report"]["title"],
@@ -96,28 +115,36 @@ def write_report(
         "declared": ", ".join(
             plain(confirmatory[part]) for part in ("modality", "source", "readout")
         ),
-        "answer": answer(table, fdr, design["contrast"]),
+        "answer": answer(table, fdr, design["contrast"], declared[1], beside),
         "warnings": [
             *warnings_first(table, statistics.get("calibration")),
             *flow_warnings(flow, fdr),
-            *_gate_threats(statistics.get("gate_sensitivity")),
+            *(gate_warnings(read_rows(sensitivity)) if sensitivity else []),
+            *rna_warnings(rna.get("loss_changes"), fdr),
+            *disagreements(clusters.get("agreement_summary"), vocabulary),
         ],
-        "marker_findings": marker_findings(marker_table, fdr, design["contrast"]),
+        "marker_findings": marker_findings(marker_table, fdr, design["contrast"], declared[1]),
         "cohort": cohort_rows(read_table(pairs)),
+        "drawn": _what_is_drawn(drawn, table),
         "plots": [draw_plot(panel, fdr) for panel in panels],
-        "sections": [table_section(name, path, fdr) for name, path in statistics.items()],
+        "sections": [
+            table_section(name, path, fdr)
+            for name, path in statistics.items()
+            if name in DESCRIPTIONS
+        ],
+        "chapters": [chapter for chapter in chapters if chapter],
         "flow_sections": [
             table_section(name, flow[name], fdr) for name in FLOW_SECTIONS if name in flow
         ],
-        "untested": untested(table),
+        "untested": untested(table, fdr),
         "ledger": ledger_rows(read_table(flow["ledger"])) if flow else [],
         "thresholds": threshold_rows(read_table(flow["thresholds"]))
         if "thresholds" in flow
         else [],
         "quality_overview": inline_svg(flow["quality_overview"]) if flow else "",
-        "notes": _notes(Path(populations), table),
-        "methods": methods_paragraphs(settings, versions_by_name),
-        "references": REFERENCES,
+        "notes": _notes(vocabulary, table),
+        "methods": methods_paragraphs(settings, versions_by_name, modalities),
+        "references": references_of(settings, modalities),
         "versions": versions_by_name,
     }
     environment = jinja2.Environment(
@@ -126,85 +153,6 @@ def write_report(
     html = environment.get_template(TEMPLATE).render(context)
     with written_whole(report_out) as temporary:
         temporary.write_text(html, encoding="utf-8")
-
-
-def answer(table: pd.DataFrame, fdr: float, contrast_column: str) -> dict[str, Any]:
-    """Sort the tested changes into what opens the report.
-
-    Parameters
-    ----------
-    table
-        Of `load_changes`.
-    fdr
-        False discovery rate of a claim.
-    contrast_column
-        ``visit`` or ``stimulation``.
-
-    Returns
-    -------
-    dict
-        Sentences: ``confirmed``; ``no_claim`` (the other primary populations);
-        ``exploratory`` (in percent of parent, strongest first); and ``n_confirmatory``.
-    """
-    tested = table[table["status"] == "tested"]
-    confirmatory = tested[tested["family"] == CONFIRMATORY].sort_values("p_value")
-    claims = confirmatory[confirmatory["q_value"] < fdr]
-    exploratory = tested[
-        (tested["family"] != CONFIRMATORY)
-        & (tested["readout"] == "percent_of_parent")
-        & (tested["q_value"] < fdr)
-    ].sort_values("p_value")
-    rest = table[(table["family"] == CONFIRMATORY) & ~(table["q_value"] < fdr)]
-    return {
-        "confirmed": [finding(row, contrast_column) for row in records(claims)],
-        "no_claim": [no_finding(row, contrast_column) for row in records(rest)],
-        "exploratory": [finding(row, contrast_column) for row in records(exploratory)],
-        "n_confirmatory": len(confirmatory),
-    }
-
-
-def warnings_first(table: pd.DataFrame, calibration: Path | str | None) -> list[str]:
-    """Say what casts doubt on the whole run: batch that goes with the visit, inflated error rate.
-
-    Parameters
-    ----------
-    table
-        Of `load_changes`.
-    calibration
-        ``calibration.tsv``, or None.
-
-    Returns
-    -------
-    list of str
-        Sentences; empty where nothing is known against the run.
-    """
-    confounded = table[table["note"].fillna("").str.contains("confounded_with_batch")]
-    warnings = [
-        f"{treatment}, {plain(contrast)}: every pair changes batch with the visit, so a shift "
-        "between batches would look like a change of the cells; no analysis can tell them apart"
-        for treatment, contrast in confounded[["treatment", "contrast"]]
-        .drop_duplicates()
-        .itertuples(index=False)
-    ]
-    rates = read_table(calibration) if calibration else pd.DataFrame()
-    for row in records(rates):
-        if row["verdict"] == "inflated" and row["scope"] == "class":
-            warnings.append(
-                f"{row['treatment']}, {plain(row['contrast'])}, {plain(row['readout'])}: with "
-                f"visits swapped at random {100 * row['rate']:.0f} % instead of 5 % of the "
-                f"populations with {row['what']} fall below 0.05; trust their p values less"
-            )
-    return warnings
-
-
-def _gate_threats(sensitivity: Path | str | None) -> list[str]:
-    return gate_warnings(read_rows(sensitivity)) if sensitivity else []
-
-
-def marker_findings(table: pd.DataFrame, fdr: float, contrast_column: str) -> list[str]:
-    """Word the marker changes below the false discovery rate, strongest first."""
-    claims = table[(table["status"] == "tested") & (table["q_value"] < fdr)]
-    return [finding(row, contrast_column) for row in records(claims.sort_values("p_value"))]
 
 
 def cohort_rows(pairs: pd.DataFrame) -> list[dict[str, Any]]:
@@ -224,6 +172,15 @@ def cohort_rows(pairs: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _what_is_drawn(drawn: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Say whose populations have a plot where some have none."""
+    keys = ["modality", "source"]
+    shown, known = (part[keys].drop_duplicates() for part in (drawn, table))
+    if len(shown) == len(known):
+        return ""
+    return f"As found by: {', '.join(dict.fromkeys(found_by(row) for row in records(shown)))}."
 
 
 def draw_plot(panel: Panel, fdr: float) -> Plot:
@@ -258,27 +215,41 @@ def _with_tooltips(svg: str, panel: Panel) -> str:
     return re.sub(r"<g id=([\"'])patient:(.+?)\1>", title, svg)
 
 
-def untested(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """List what could not be tested and why, equal reasons together."""
+def untested(table: pd.DataFrame, fdr: float = 0.05) -> list[dict[str, Any]]:
+    """List what could not be tested and why, equal reasons together.
+
+    Parameters
+    ----------
+    table
+        Of `load_changes`.
+    fdr
+        False discovery rate of a claim, by which rows are shown or not.
+
+    Returns
+    -------
+    list of dict
+        ``treatment, contrast, found_by, readout, populations, why``.
+    """
     rows = []
     open_questions = table[table["status"] != "tested"]
-    keys = ["treatment", "contrast", "readout", "status", "note"]
-    for (treatment, contrast, readout, _, note), part in open_questions.groupby(keys, sort=True):
-        names = ", ".join(plain(name) for name in part["population"])
+    shown = [is_shown(row, fdr) for row in records(open_questions)]
+    keys = ["treatment", "contrast", "modality", "source", "readout", "status", "note"]
+    for key, part in open_questions[shown].groupby(keys, sort=True, dropna=False):
+        treatment, contrast, modality, source, readout, _, note = key
         rows.append(
             {
                 "treatment": treatment,
                 "contrast": contrast,
+                "found_by": found_by({"modality": modality, "source": source}),
                 "readout": READOUT_WORDS[str(readout)],
-                "populations": names,
+                "populations": ", ".join(plain(name) for name in part["population"]),
                 "why": note,
             }
         )
     return rows
 
 
-def _notes(populations: Path, table: pd.DataFrame) -> list[tuple[str, str]]:
-    vocabulary = load_vocabulary(populations)
+def _notes(vocabulary: Vocabulary, table: pd.DataFrame) -> list[tuple[str, str]]:
     shown = dict.fromkeys(table["population"])
     return [
         (plain(name), vocabulary[name].note)

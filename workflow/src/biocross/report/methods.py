@@ -1,12 +1,17 @@
 """The methods of a run in words, ready to paste, written from its configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from biocross.cohort.design import parse_contrast
 from biocross.cohort.gate_files import are_drawn_elsewhere
 from biocross.flow.flagging import flag_steps
 from biocross.flow.transforms import DEFAULT_COFACTOR, default_transform
+from biocross.report.cluster_methods import (
+    cluster_paragraphs,
+    further_references,
+    rna_paragraphs,
+)
 
 REFERENCES = (
     "Moore WA, Parks DR. Update for the logicle data scale including operational code "
@@ -41,7 +46,9 @@ _STEPS = {
 }
 
 
-def methods_paragraphs(config: Mapping[str, Any], versions: Mapping[str, str]) -> list[str]:
+def methods_paragraphs(
+    config: Mapping[str, Any], versions: Mapping[str, str], modalities: Collection[str] = ("flow",)
+) -> list[str]:
     """Describe what was done, as the methods section of a paper would.
 
     Parameters
@@ -50,28 +57,52 @@ def methods_paragraphs(config: Mapping[str, Any], versions: Mapping[str, str]) -
         The complete configuration of the run.
     versions
         Version by package.
+    modalities
+        What was measured, ``flow``, ``rna`` or both.
 
     Returns
     -------
     list of str
-        One paragraph each on cytometry, gating, frequencies, markers, sensitivity, multiplicity.
+        One paragraph each on cytometry, gating, clusters, single-cell RNA, frequencies, markers,
+        sensitivity and multiplicity, as far as they were part of the run.
     """
-    inputs, statistics = config["inputs"], config["statistics"]
+    inputs, statistics, flow = config["inputs"], config["statistics"], config["flow"]
+    with_files = inputs["samples"] and "flow" in modalities
     return [
         *(
             [
-                _cytometry(config["flow"], versions),
-                _gating(inputs["gating"], config["flow"]["moved_gates"]),
+                _cytometry(flow, versions),
+                _gating(inputs["gating"], flow["moved_gates"]),
+                *cluster_paragraphs(flow),
             ]
-            if inputs["samples"]
+            if with_files
             else []
         ),
+        *(rna_paragraphs(config) if "rna" in modalities else []),
         *([_imported()] if inputs["counts"] else []),
         _frequencies(config["design"]),
         *([_markers(statistics)] if inputs["samples"] else []),
         _sensitivity(statistics),
         _multiplicity(statistics),
     ]
+
+
+def references_of(config: Mapping[str, Any], modalities: Collection[str]) -> tuple[str, ...]:
+    """Return the references that the methods of a run rest on.
+
+    Parameters
+    ----------
+    config
+        The complete configuration of the run.
+    modalities
+        As for `methods_paragraphs`.
+
+    Returns
+    -------
+    tuple of str
+        In the order of the paragraphs, the statistics first.
+    """
+    return (*REFERENCES, *further_references(config, "rna" in modalities))
 
 
 def contrasts_of(design: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -214,6 +245,6 @@ def _multiplicity(statistics: Mapping[str, Any]) -> str:
         "Hochberg's method within families: one confirmatory family of the primary populations "
         f"over all treatments and visits ({chosen['modality']}, {chosen['source']}, "
         f"{chosen['readout'].replace('_', ' ')}; at least six pairs), and exploratory families "
-        "within treatment, contrast and readout. Changes are reported as seen during treatment; "
-        "without a control arm they cannot be ascribed to it."
+        "within treatment, contrast, source and readout. Changes are reported as seen during "
+        "treatment; without a control arm they cannot be ascribed to it."
     )

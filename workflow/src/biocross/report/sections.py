@@ -8,7 +8,15 @@ import pandas as pd
 
 from biocross.flow.losses import step_words
 from biocross.report.figures import records
-from biocross.report.words import format_effect, format_number, format_p, plain
+from biocross.report.sources import is_below, is_shown, is_single, single_clusters_aside
+from biocross.report.words import (
+    format_effect,
+    format_number,
+    format_p,
+    found_by,
+    plain,
+    source_words,
+)
 from biocross.statistics.families import CONFIRMATORY
 from biocross.statistics.pairs import read_table
 
@@ -19,6 +27,8 @@ READOUT_WORDS = {
     "median": "median",
     "percent_positive": "% positive",
 }
+# Where a table holds so many tests that only these are shown.
+SMALL_P = 0.05
 Row = Mapping[str, Any]
 
 
@@ -45,6 +55,8 @@ class Section(NamedTuple):
         What to say where there are no rows.
     file
         The table with all columns.
+    aside
+        What is left out here; empty for nothing.
     """
 
     name: str
@@ -54,6 +66,7 @@ class Section(NamedTuple):
     rows: list[tuple[list[str], bool]]
     empty: str
     file: str
+    aside: str = ""
 
 
 class Description(NamedTuple):
@@ -64,6 +77,7 @@ class Description(NamedTuple):
     columns: tuple[Column, ...]
     empty: str
     shown: Callable[[Row], bool] = lambda row: True  # noqa: ARG005
+    aside: Callable[[pd.DataFrame], str] = lambda table: ""  # noqa: ARG005
 
 
 def words(heading: str, name: str) -> Column:
@@ -100,8 +114,25 @@ def _rate(row: Row) -> str:
     return f"{format_number(row['rate'])} ({low} to {high})" if pd.notna(row["rate"]) else "–"
 
 
+def _expected_by_chance(table: pd.DataFrame) -> str:
+    tested = table[(table["status"] == "tested") & ~table["source"].map(is_single).astype(bool)]
+    n_small = int((tested["p_value"] < SMALL_P).sum())
+    return (
+        f"{n_small:,} of {len(tested):,} tests have p below {SMALL_P:g}; by chance alone "
+        f"{SMALL_P * len(tested):,.0f} would. What was refused, and why, is in the file."
+        if len(tested)
+        else ""
+    )
+
+
+def _specification(row: Row) -> str:
+    name = row["specification"]
+    return source_words(name) if row["aspect"] == "source" else plain(name)
+
+
 WHO = (words("Treatment", "treatment"), words("Contrast", "contrast"))
 WHAT = (words("Population", "population"), words("Parent", "parent"))
+FOUND_BY = Column("Found by", found_by)
 READOUT = Column("Readout", lambda row: READOUT_WORDS[str(row["readout"])])
 EFFECT = Column("Effect (95 % CI)", _effect)
 MEDIANS = (number("Before", "baseline_median"), number("After", "followup_median"))
@@ -117,7 +148,7 @@ DESCRIPTIONS: dict[str, Description] = {
         "of the odds of belonging to the population within its parent; × alone: ratio of cells/µl, "
         "or of the share among all parts (composition).",
         (
-            *(*WHO, *WHAT, READOUT, PAIRS, *MEDIANS, EFFECT, P, Q),
+            *(*WHO, *WHAT, FOUND_BY, READOUT, PAIRS, *MEDIANS, EFFECT, P, Q),
             *(p_value("Wilcoxon p", "wilcoxon_p"), FAMILY, *STATUS),
         ),
         "No population was measured.",
@@ -126,8 +157,8 @@ DESCRIPTIONS: dict[str, Description] = {
         "Changes of state markers",
         "Medians on the transformed scale, or percent of cells above the marker's border.",
         (
-            *(*WHO, WHAT[0], words("Marker", "marker"), READOUT, PAIRS, *MEDIANS, EFFECT, P, Q),
-            *STATUS,
+            *(*WHO, WHAT[0], FOUND_BY, words("Marker", "marker"), READOUT, PAIRS, *MEDIANS),
+            *(EFFECT, P, Q, *STATUS),
         ),
         "The panel has no state markers.",
     ),
@@ -136,7 +167,8 @@ DESCRIPTIONS: dict[str, Description] = {
         "Ratio of the two arms' changes. A change in one arm and none in the other is not a "
         "difference between arms; this table is.",
         (
-            *(words("A", "treatment_a"), words("B", "treatment_b"), WHO[1], *WHAT, READOUT),
+            *(words("A", "treatment_a"), words("B", "treatment_b"), WHO[1], *WHAT, FOUND_BY),
+            READOUT,
             *(number("Pairs A", "n_pairs_a"), number("Pairs B", "n_pairs_b")),
             *(number("Change A", "effect_a"), number("Change B", "effect_b")),
             *(Column("A / B (95 % CI)", _effect), P, Q, *STATUS),
@@ -147,8 +179,8 @@ DESCRIPTIONS: dict[str, Description] = {
         "All visits together",
         "Each visit against the first, with patients as fixed effects; any visit: the joint test.",
         (
-            *(WHO[0], *WHAT, READOUT, words("Term", "term"), number("Patients", "n_patients")),
-            *(EFFECT, P, Q, *STATUS),
+            *(WHO[0], *WHAT, FOUND_BY, READOUT, words("Term", "term")),
+            *(number("Patients", "n_patients"), EFFECT, P, Q, *STATUS),
         ),
         "No patient has two visits.",
     ),
@@ -156,26 +188,29 @@ DESCRIPTIONS: dict[str, Description] = {
         "Responders and non-responders",
         "Ratio of the responders' change to that of the others.",
         (
-            *(*WHO, *WHAT, READOUT, number("Responders", "n_responders")),
+            *(*WHO, *WHAT, FOUND_BY, READOUT, number("Responders", "n_responders")),
             *(number("Others", "n_nonresponders"), EFFECT, P, Q, *STATUS),
         ),
         "patients.tsv has no column `responder`.",
     ),
     "clinical_associations": Description(
         "Cells and clinic",
-        "Change against change within a treatment (Spearman). Exploratory.",
+        "Change against change within a treatment (Spearman). Exploratory. With so many tests the "
+        "table shows those with p below 0.05.",
         (
-            *(*WHO, *WHAT, READOUT, words("Variable", "variable"), PAIRS),
+            *(*WHO, *WHAT, FOUND_BY, READOUT, words("Variable", "variable"), PAIRS),
             *(Column("rho (95 % CI)", _rho), P, Q, *STATUS),
         ),
         "There are no clinical measurements at both visits.",
+        lambda row: row["status"] == "tested" and bool(row["p_value"] < SMALL_P),
+        _expected_by_chance,
     ),
     "specifications": Description(
         "How far the primary findings hold",
         "The analysis varied: another readout or test, each patient left out, batch, oral "
         "steroids, and dropouts. Holds: same direction and p below 0.05.",
         (
-            *(*WHO, WHAT[0], words("Aspect", "aspect"), words("Specification", "specification")),
+            *(*WHO, WHAT[0], words("Aspect", "aspect"), Column("Specification", _specification)),
             *(PAIRS, EFFECT, P, words("Holds", "holds"), *STATUS),
         ),
         "There is no confirmatory family.",
@@ -209,7 +244,7 @@ DESCRIPTIONS: dict[str, Description] = {
         "Every patient's visits were swapped at random and the whole chain repeated: nothing can "
         "have changed, so about 5 % of populations should fall below 0.05.",
         (
-            *(words("Scope", "scope"), *WHO, words("Readout", "readout")),
+            *(words("Scope", "scope"), *WHO, FOUND_BY, words("Readout", "readout")),
             *(words("What", "what"), number("Populations", "n_populations"), PAIRS),
             *(number("Relabellings", "n_relabellings"), Column("Rate (95 % interval)", _rate)),
             *(words("Verdict", "verdict"), *STATUS),
@@ -317,39 +352,48 @@ def _strongest_first(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def table_section(name: str, path: Path | str, fdr: float) -> Section:
+def table_section(
+    name: str,
+    path: Path | str,
+    fdr: float,
+    descriptions: Mapping[str, Description] = DESCRIPTIONS,
+) -> Section:
     """Prepare one table of results for the template.
 
     Parameters
     ----------
     name
-        Of the table, a key of `DESCRIPTIONS`.
+        Of the table, a key of `descriptions`.
     path
         The TSV.
     fdr
         False discovery rate below which a row is highlighted.
+    descriptions
+        How tables are shown.
 
     Returns
     -------
     Section
         The table as text.
     """
-    described = DESCRIPTIONS[name]
+    described = descriptions[name]
     table = _strongest_first(read_table(path))
     rows = [
         (
             [column.cell(row) for column in described.columns],
-            bool(row.get("status") == "tested" and row.get("q_value", 1.0) < fdr),
+            is_below(row, fdr),
         )
         for row in records(table)
-        if described.shown(row)
+        if described.shown(row) and is_shown(row, fdr)
     ]
+    aside = " ".join(filter(None, [described.aside(table), single_clusters_aside(table, fdr)]))
     return Section(
         name,
         described.title,
         described.intro,
         [(column.heading, column.numeric) for column in described.columns],
         rows,
-        described.empty,
+        described.empty if table.empty or not aside else "",
         "/".join(Path(path).parts[-2:]),
+        aside,
     )

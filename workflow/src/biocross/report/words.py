@@ -50,6 +50,45 @@ def plain(name: object) -> str:
     return str(name).replace("_", " ")
 
 
+def source_words(source: object) -> str:
+    """Write a source of the long tables: ``unstable_cluster`` is clusters, unstable."""
+    rest, doubts = str(source), []
+    for prefix in ("normalised", "unstable"):
+        if rest.startswith(f"{prefix}_"):
+            rest = rest.removeprefix(f"{prefix}_")
+            doubts.append(prefix)
+    name = {"cluster": "clusters", "single_cluster": "one cluster"}.get(rest, plain(rest))
+    return ", ".join([name, *doubts])
+
+
+def found_by(row: Mapping[str, Any]) -> str:
+    """Say what found the cells of a row of results: gate, clusters, RNA, a table of others.
+
+    Parameters
+    ----------
+    row
+        With ``modality`` and ``source``; a row without them has none to name.
+
+    Returns
+    -------
+    str
+        Such as ``gate`` or ``clusters, unstable``; in single-cell RNA, where all populations are
+        clusters, ``RNA``.
+    """
+    source = row.get("source")
+    if not isinstance(source, str):
+        return ""
+    if row.get("modality") != "rna":
+        return source_words(source)
+    return "RNA" if source == "cluster" else f"RNA, {source_words(source)}"
+
+
+def subject(row: Mapping[str, Any]) -> str:
+    """Name a population, and what found it where that was neither a gate nor a table."""
+    how = found_by(row)
+    return plain(row["population"]) + (f" ({how})" if how not in ("", "gate", "table") else "")
+
+
 def during(row: Mapping[str, Any], contrast_column: str) -> str:
     """Say when a change was seen: during a treatment, never due to it.
 
@@ -92,14 +131,16 @@ def finding(row: Mapping[str, Any], contrast_column: str) -> str:
     before, after = (format_number(row[f"{when}_median"]) for when in ("baseline", "followup"))
     if "marker" in row:
         level = "% positive cells" if row["readout"] == "percent_positive" else ""
-        what = f"{row['marker']} in {plain(row['population'])} {verb} from {before} to {after}"
+        # Sets of genes have names; those of antibodies are left as they are.
+        marker = plain(row["marker"]) if row.get("modality") == "rna" else row["marker"]
+        what = f"{marker} in {subject(row)} {verb} from {before} to {after}"
         what = f"{what} {level}".strip()
     else:
         unit = {
             "percent_of_parent": f"% of {plain(row['parent'])}",
             "cells_per_ul": "cells/µl",
         }.get(row["readout"], plain(row["readout"]))
-        what = f"{plain(row['population'])} {verb} from {before} to {after} {unit}"
+        what = f"{subject(row)} {verb} from {before} to {after} {unit}"
     caveat = f"; {plain(row['note'])}" if isinstance(row["note"], str) and row["note"] else ""
     return (
         f"{what} {during(row, contrast_column)}: {format_effect(row)}, "
@@ -122,12 +163,12 @@ def no_finding(row: Mapping[str, Any], contrast_column: str) -> str:
     str
         Not shown to change, equivalent, or why it could not be tested.
     """
-    subject = f"{plain(row['population'])} {during(row, contrast_column)}"
+    who = f"{subject(row)} {during(row, contrast_column)}"
     if row["status"] != "tested":
-        return f"{subject}: not tested; {row['note']}"
+        return f"{who}: not tested; {row['note']}"
     verdict = "equivalent within × 0.8 to 1.25" if row["equivalent"] else "not shown to change"
     return (
-        f"{subject}: {verdict}; {format_effect(row)}, {row['n_pairs']} pairs, "
+        f"{who}: {verdict}; {format_effect(row)}, {row['n_pairs']} pairs, "
         f"q = {format_p(row['q_value'])}; a change of × {format_number(row['detectable_fold'])} "
         f"({format_number(row['detectable_fold_low'])} to "
         f"{format_number(row['detectable_fold_high'])}) would have been found with 80 % power"

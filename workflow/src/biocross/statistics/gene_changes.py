@@ -104,7 +104,8 @@ class _Asked(NamedTuple):
 
 def _questions(pair_sheet: pd.DataFrame) -> Iterator[tuple[_Asked, set[str]]]:
     keys = ["treatment", "baseline", "followup"]
-    for key, rows in pair_sheet.groupby(keys, sort=True):
+    own = pair_sheet[pair_sheet["modality"] == "rna"]
+    for key, rows in own.groupby(keys, sort=True):
         yield _Asked(*map(str, key)), set(rows["unit"])
 
 

@@ -64,13 +64,13 @@ def find_quality_losses(
     Parameters
     ----------
     ledger, samples, pairs
-        ``results/flow/quality/ledger.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of
+        ``results/flow/quality/ledger.tsv`` or ``results/cells/ledger.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of
         ``results/cohort``.
     losses_out
         One row per treatment (then ``all treatments``, where there are several), contrast and
         step; ``total`` is all steps together.
     sample_losses_out
-        One row per flow sample.
+        One row per sample of the ledger.
 
     Raises
     ------
@@ -158,12 +158,14 @@ def _pairs_of_questions(
     for row in sheet:
         if row["sample_id"] in losses and losses[row["sample_id"]].events:
             measured.setdefault((row["unit"], row["level"]), row)
-    flow = [row for row in pair_sheet if row["modality"] == "flow"]
-    treatments = sorted({row["treatment"] for row in flow})
-    contrasts = dict.fromkeys((row["contrast"], row["followup"], row["baseline"]) for row in flow)
+    # A ledger is of flow cytometry or of RNA.
+    modalities = {row["modality"] for row in sheet if row["sample_id"] in losses}
+    own = [row for row in pair_sheet if row["modality"] in modalities]
+    treatments = sorted({row["treatment"] for row in own})
+    contrasts = dict.fromkeys((row["contrast"], row["followup"], row["baseline"]) for row in own)
     for treatment in (*treatments, *([EVERYONE] if len(treatments) > 1 else [])):
         for contrast, followup, baseline in contrasts:
-            asked = [row for row in flow if row["contrast"] == contrast]
+            asked = [row for row in own if row["contrast"] == contrast]
             if treatment != EVERYONE:
                 asked = [row for row in asked if row["treatment"] == treatment]
             both = [
