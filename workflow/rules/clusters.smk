@@ -1,7 +1,7 @@
 # REQUIRED INPUTS: results/flow/events/{sample}.arrow, panel.tsv, populations.yaml, results/flow/gating/
 #                  patients/{patient}.membership.arrow; cluster_labels.tsv, if there is one.
-# OUTPUTS: results/flow/clusters/: map.arrow, pool.arrow, clusters.tsv, numbers.tsv, annotation.tsv,
-#          populations.tsv, labels/{sample}.arrow, counts.tsv, expression.tsv, agreement.tsv,
+# OUTPUTS: results/flow/clusters/: map.arrow, pool.arrow, pool.{population}.arrow, clusters.tsv,
+#          numbers.tsv, reruns.tsv, annotation.tsv, populations.tsv, labels/{sample}.arrow, counts.tsv, expression.tsv, agreement.tsv,
 #          agreement_summary.tsv, confusion.tsv; results/flow/outliers.tsv, results/flow/cells.h5ad.
 #          With flow.normalisation also results/flow/normalisation/ and, found on the normalised
 #          events, the same tables in results/flow/normalised_clusters/.

@@ -9,6 +9,7 @@ from biocross.flow.clusters.annotation import (
     UNASSIGNED,
     annotate_clusters,
 )
+from biocross.flow.fcs import read_fcs
 
 MARKERS = (
     *("CD45", "CD3", "CD19", "CD14", "CD16", "CD56", "HLA-DR", "CD123", "CD127", "CD4", "CD8"),
@@ -208,3 +209,138 @@ def test_shapes_are_checked(events, shipped):
     values, cluster = events
     with pytest.raises(ValueError, match="values have shape"):
         annotate_clusters(values, cluster[1:], MARKERS, shipped)
+
+
+SMEARED = ("CD45", "CD3", "CD20", "HLA-DR", "CD14", "CD33", "CD7", "CD4")
+NOISE = {
+    "CD4_T": "CD45 CD3 CD4 CD7",
+    "T_cells": "CD45 CD3 CD7",
+    "B_cells": "CD45 CD20 HLA-DR",
+    "monocytes": "CD45 HLA-DR CD14 CD33",
+    "NK_cells": "CD45 CD7",
+}
+
+
+def draw_mass(clusters, smear, seed=3, n=600):
+    """Draw clusters as mass cytometry shows them, on the scale arcsinh(counts / 5).
+
+    Whatever a cell bears is smeared, and a share of the cells bear of each marker in `smear` a
+    little that is not theirs.
+    """
+    rng = np.random.default_rng(seed)
+    parts, numbers = [], []
+    for number, text in enumerate(clusters, 1):
+        counts = rng.poisson(rng.gamma(0.7, 2.0, (n, len(SMEARED)))).astype(float)
+        for i, marker in enumerate(SMEARED):
+            level = {"CD45": 300, "CD3": 150, "CD7": 150, "CD20": 150}.get(marker, 60)
+            if marker in text.split():
+                counts[:, i] += rng.poisson(rng.gamma(2.0, level / 2, n))
+            elif f"{marker}?" in text.split():
+                counts[:, i] += rng.poisson(rng.gamma(2.0, level / 4, n))
+            elif marker in smear:
+                counts[:, i] += rng.poisson(rng.gamma(1.0, 10.0, n)) * (rng.random(n) < 0.4)
+        parts.append(np.arcsinh((counts - rng.random(counts.shape)) / 5))
+        numbers += [number] * n
+    return np.concatenate(parts).astype(np.float32), np.array(numbers)
+
+
+def name_mass(clusters, shipped, smear=("CD14", "CD33", "HLA-DR"), markers=SMEARED, **options):
+    values, cluster = draw_mass(clusters, smear, **options)
+    return annotate_clusters(values, cluster, markers, shipped, dict.fromkeys(markers, 0.0))
+
+
+def test_smeared_markers_of_mass_cytometry(shipped):
+    found = name_mass([*NOISE.values()], shipped)
+    assert names(found) == [*NOISE]
+
+
+def test_one_word_in_doubt_is_excused_if_the_rest_is_sure(shipped):
+    # T cells that the map has set apart for their noise in CD33, or in CD33 and CD14.
+    odd = {"one": "CD45 CD3 CD7 CD4 CD33?", "two": "CD45 CD3 CD7 CD4 CD33? CD14?"}
+    found = name_mass([*NOISE.values(), *odd.values()], shipped)
+    levels = {b.marker: b.levels for b in found.borders if b.population == "leukocytes"}
+    assert levels["CD33"].is_doubtful
+    one, two = found.annotations[-2:]
+    assert one.population == "CD4_T"
+    assert 0.5 <= one.score < 0.75
+    assert "(in doubt)" in one.words
+    assert "CD33- ." in one.words
+    assert two.population == "leukocytes"
+
+
+def test_nothing_is_excused_where_cells_do_not_surely_bear_what_they_should(shipped):
+    clusters = [*NOISE.values(), "CD45 CD3 CD7 CD4 CD33?", "CD45 CD3 CD7 CD4 CD33? CD14?"]
+    values, cluster = draw_mass(clusters, ("CD14", "CD33", "HLA-DR"))
+    zeros = dict.fromkeys(SMEARED, 0.0)
+    odd, none = np.flatnonzero(cluster == 6), np.flatnonzero(cluster == 5)
+    column = SMEARED.index("CD3")
+    for n_without, name in ((100, "CD4_T"), (250, "leukocytes")):
+        # Cells without CD3: three of five that bear it are enough for CD3+, not for more.
+        values[odd[:n_without], column] = values[none[:n_without], column]
+        found = annotate_clusters(values, cluster, SMEARED, shipped, zeros)
+        assert found.annotations[5].population == name
+
+
+def test_a_firm_border_is_no_matter_of_doubt(shipped):
+    # T cells with CD19: two cells that were taken for one.
+    clusters = {**CLUSTERS, "leukocytes": "CD3 CD4 CD19 HLA-DR CD127"}
+    found = annotate_clusters(*draw(clusters), MARKERS, shipped, ZEROS)
+    assert names(found) == list(clusters)
+    assert not any("in doubt" in annotation.words for annotation in found.annotations)
+
+
+def test_noise_on_the_scale_of_counts_is_never_positive(shipped):
+    # Slices of the noise in CD33, which no cell bears here.
+    rng = np.random.default_rng(1)
+    kinds = {"CD4_T": "CD45 CD3 CD4 CD7", "B_cells": "CD45 CD20 HLA-DR", "NK_cells": "CD45 CD7"}
+    values, cluster = draw_mass([*kinds.values()], smear=(), n=4000)
+    noise = values[:, SMEARED.index("CD33")]
+    for number in (1, 2, 3):
+        own = np.flatnonzero(cluster == number)
+        rank = np.argsort(np.argsort(noise[own] + rng.normal(0, noise.std() / 4, own.size)))
+        cluster[own] = 10 * number + rank * 8 // own.size
+    found = annotate_clusters(values, cluster, SMEARED, shipped, dict.fromkeys(SMEARED, 0.0))
+    assert names(found) == [name for name in kinds for _ in range(8)]
+    borders = {(b.population, b.marker): b.levels for b in found.borders}
+    assert borders["leukocytes", "CD33"].source != "clusters"
+
+
+def test_b_cells_without_cd19_must_bear_hla_dr(shipped):
+    clusters = [*NOISE.values(), "CD45 CD20"]
+    assert names(name_mass(clusters, shipped)) == [*NOISE, "leukocytes"]
+
+
+def test_dendritic_cells_of_a_panel_without_cd16_are_those_with_cd123(shipped):
+    kept = [i for i, marker in enumerate(MARKERS) if marker != "CD16"]
+    clusters = {**CLUSTERS, "pDC": "HLA-DR CD123hi"}
+    values, cluster = draw(clusters)
+    found = annotate_clusters(values[:, kept], cluster, [MARKERS[i] for i in kept], shipped, ZEROS)
+    named = dict(zip(clusters, names(found), strict=True))
+    assert named["pDC"] == "pDC"
+    assert named["monocytes_nonclassical"] in ("leukocytes", "monocytes")
+    assert named["cDC2"] == "leukocytes"
+
+
+@pytest.mark.data
+def test_manual_gates_of_real_mass_cytometry(test_data, shipped):
+    lineage = (*("CD3", "CD45", "CD4", "CD20", "CD33", "CD123", "CD14", "IgM", "HLA-DR", "CD7"),)
+    values, gates = [], []
+    for path in sorted((test_data / "bodenmiller").glob("*.fcs")):
+        file = read_fcs(path)
+        channels = [channel.split("(")[0] for channel in file.channels]
+        counts = file.events[:, [channels.index(marker) for marker in lineage]]
+        values.append(np.arcsinh(counts / 5).astype(np.float32))
+        gates += [path.stem.split("_", 1)[1]] * len(counts)
+    # Every gate of every well is a cluster.
+    wells, cluster = np.unique(gates, return_inverse=True)
+    found = annotate_clusters(
+        np.concatenate(values), cluster + 1, lineage, shipped, dict.fromkeys(lineage, 0.0)
+    )
+    named = dict(zip(wells, names(found), strict=True))
+    expected = {"cd4+": "CD4_T", "cd8+": "T_cells", "nk": "NK_cells", "igm+": "B_cells"}
+    expected |= {"igm-": "B_cells", "cd14+hladrmid": "monocytes"}
+    for well, population in named.items():
+        if (gate := well.rsplit("_", 1)[0]) in expected:
+            assert population == expected[gate], well
+        elif gate == "dendritic" or gate.startswith("cd14-hladr"):
+            assert population in ("leukocytes", "dendritic_cells", "pDC"), well

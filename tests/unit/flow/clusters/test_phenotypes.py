@@ -62,3 +62,15 @@ def test_no_phenotype_at_all(shipped):
     tree = phenotype_tree(bare, LINEAGES)
     assert tree.parts == {None: ()}
     assert tree.words == tree.skipped == {}
+
+
+def test_a_word_that_the_panel_turns_into_another_one_is_asked_once(shipped):
+    def words(name, markers):
+        tree = phenotype_tree(shipped, markers)
+        return ["/".join(map(str, signs)) for signs in tree.words[name]]
+
+    with_cd19 = words("B_cells", ("CD3", "CD19", "CD20", "HLA-DR"))
+    assert with_cd19 == ["CD19+", "CD3-"]
+    assert words("B_cells", ("CD3", "CD20", "HLA-DR")) == ["CD20+", "HLA-DR+", "CD3-"]
+    without_cd16 = words("dendritic_cells", ("HLA-DR", "CD14", "CD123", "CD3", "CD19"))
+    assert without_cd16 == ["HLA-DR+", "CD14-", "CD123+", "CD3-", "CD19-"]

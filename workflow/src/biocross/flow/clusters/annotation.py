@@ -1,6 +1,6 @@
 """Name clusters by the phenotypes of the vocabulary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from biocross.cohort.phenotypes import Sign
 from biocross.cohort.vocabulary import Vocabulary
-from biocross.flow.clusters.levels import Levels, find_levels
+from biocross.flow.clusters.levels import Levels, find_levels_of_clusters
 from biocross.flow.clusters.phenotypes import PhenotypeTree, Signs, phenotype_tree
 
 UNASSIGNED = "unassigned"
@@ -16,6 +16,12 @@ UNASSIGNED = "unassigned"
 # other population.
 MIN_SCORE = 0.5
 MIN_MARGIN = 0.1
+# Of a cluster's events as many must surely bear some marker of a population that is to be believed
+# against a doubtful border.
+SURE_SCORE = 2 / 3
+# Clusters with less of a marker than this share of what the brightest bear of most markers do not
+# show where it begins: noise reaches up to a quarter.
+MIN_REACH = 0.4
 # Every cluster gives as many events to the search for borders, so that rare cells show.
 EVENTS_PER_CLUSTER = 2_000
 
@@ -34,13 +40,15 @@ class Annotation(NamedTuple):
         The deepest population whose phenotype it has, or `UNASSIGNED`.
     score
         Share of its events that bear out the word it bears out least, of all words on the way to
-        the population; for an unassigned cluster that of the best candidate.
+        the population (events against the one word in doubt count half); for an unassigned
+        cluster that of the best candidate.
     margin
         By how much the score of the population exceeded that of the next, where that was least.
     runner_up
         That next one; empty where there was none.
     words
-        What decided, for people: ``CD3+ .98, CD4+ .95; not Treg: CD25hi .31, CD127lo .84``.
+        What decided, for people: ``CD3+ .98, CD4+ .95; not Treg: CD25hi .31, CD127lo .84``, and
+        which word was not believed: ``CD3+ .98, CD33- .20 (in doubt)``.
     given_by
         ``phenotype``, or ``sheet`` where `config/cluster_labels.tsv` names it.
     """
@@ -82,11 +90,14 @@ def annotate_clusters(
     """Name every cluster by the deepest population whose phenotype its cells have.
 
     From the top of the vocabulary downwards: the clusters of a population show where its markers'
-    negative and positive cells part (`find_levels`; where they show no border, those of the
-    wider population do). The share of a cluster's events on the right side supports a word, the
-    least supported word is the score of a population (a fuzzy "and": eleven absent markers do not
-    make up for the present one that is missing), and the cluster goes to the part that scores
-    best, if it scores well and better than any other part. If not it stays where it is.
+    negative and positive cells part (`find_levels_of_clusters`; where they show no border, those
+    of the wider population do). The share of a cluster's events on the right side supports a
+    word, the least supported word is the score of a population (a fuzzy "and": eleven absent
+    markers do not make up for the present one that is missing), and the cluster goes to the part
+    that scores best, if it scores well and better than any other part. If not, one marker that
+    should be absent is given the benefit of the doubt where its border is itself doubtful
+    (`Levels.is_doubtful`) and the cluster surely bears what it should: events on the wrong side
+    then count half. If no part scores well even so, the cluster stays where it is.
 
     Parameters
     ----------
@@ -121,16 +132,16 @@ def annotate_clusters(
             f"{len(markers)} markers"
         )
     tree = phenotype_tree(vocabulary, markers)
-    judge = _Judge(values, cluster_of_event, markers, zeros or {})
+    judge = _Judge(values, cluster_of_event, markers, zeros or {}, tree.markers)
     steps: dict[int, list[_Step]] = {number: [] for number in judge.numbers}
     waiting: list[tuple[str | None, list[int]]] = [(None, judge.numbers)] if judge.numbers else []
     while waiting:
         holder, numbers = waiting.pop(0)
         inside: dict[str, list[int]] = {}
-        for number, step in _judge_parts(holder, numbers, tree, judge).items():
-            believed = step.score >= min_score and step.margin >= min_margin
-            steps[number].append(step._replace(is_taken=believed))
-            if believed:
+        for number, of_parts in _judge_parts(holder, numbers, tree, judge).items():
+            step = _decide(of_parts, min_score, min_margin)
+            steps[number].append(step)
+            if step.is_taken:
                 inside.setdefault(step.population, []).append(number)
         waiting += [(part, of_part) for part, of_part in inside.items() if part in tree.parts]
     annotations = [_annotation(number, steps[number]) for number in judge.numbers]
@@ -139,11 +150,28 @@ def annotate_clusters(
 
 
 class _Support(NamedTuple):
-    """A word, the share of a cluster's events that bear it out, and its sign."""
+    """A word, its sign, and the share of a cluster's events that bear it out.
+
+    `sure`: of a word that asks for presence the same share, above the border of bright cells where
+    the other cannot be trusted. `is_doubtful`: it asks for absence, by a border that cannot be
+    trusted. `excused`: events against it count half.
+    """
 
     word: str
     share: float
     is_present: bool
+    sure: float = 0.0
+    is_doubtful: bool = False
+    excused: bool = False
+
+    @property
+    def counted(self) -> float:
+        """The share, with what speaks against an excused word halved."""
+        return (1 + self.share) / 2 if self.excused else self.share
+
+    def __str__(self) -> str:
+        share = f"{self.share:.2f}".removeprefix("0")
+        return f"{self.word} {share}{' (in doubt)' if self.excused else ''}"
 
 
 class _Step(NamedTuple):
@@ -166,6 +194,7 @@ class _Judge:
         cluster_of_event: NDArray[np.integer],
         markers: Sequence[str],
         zeros: Mapping[str, float],
+        asked: Sequence[str],
     ) -> None:
         order = np.argsort(cluster_of_event, kind="stable")
         numbers, starts = np.unique(cluster_of_event[order], return_index=True)
@@ -179,20 +208,33 @@ class _Judge:
         self.values, self.zeros = values, zeros
         self.column = {marker: i for i, marker in enumerate(markers)}
         self.levels: dict[tuple[str | None, str], Levels] = {}
+        brightest = (self._medians(self.numbers, m) - zeros[m] for m in asked if m in zeros)
+        reaches = [float(medians.max()) for medians in brightest if medians.size]
+        self.least = MIN_REACH * float(np.median(reaches)) if reaches else -np.inf
 
     def look_at(
         self, path: Sequence[str | None], numbers: Sequence[int], markers: Sequence[str]
     ) -> None:
         """Find the borders of markers among the clusters of a population."""
         samples = [_evenly(self.events[number], EVENTS_PER_CLUSTER) for number in numbers]
-        picked = np.concatenate(samples)
         for marker in markers:
-            own = self.values[picked, self.column[marker]]
+            own = [self.values[events, self.column[marker]] for events in samples]
             zero = self.zeros.get(marker, float("nan"))
             above = (self.levels.get((holder, marker)) for holder in reversed(path[:-1]))
             wider = next((levels for levels in above if levels), None)
-            found = _settled(find_levels(own, zero), wider)
+            # Without a zero nothing can be said of the least.
+            least = np.nan_to_num(zero + self.least, nan=-np.inf)
+            found = _settled(find_levels_of_clusters(own, zero, float(least)), wider)
             self.levels[path[-1], marker] = _with_high(found, self._medians(numbers, marker), zero)
+
+    def is_doubtful(self, holder: str | None, sign: Sign) -> bool:
+        """Tell whether a sign rests on a border between negative and positive of doubtful worth."""
+        return sign.level in ("-", "+") and self.levels[holder, sign.marker].is_doubtful
+
+    def sure(self, holder: str | None, numbers: Sequence[int], signs: Signs) -> Shares:
+        """Return the share of each cluster's events that surely bear any of the markers."""
+        sure = [s._replace(level="hi") if self.is_doubtful(holder, s) else s for s in signs]
+        return self.supports(holder, numbers, tuple(sign for sign in sure if sign.is_present))
 
     def supports(self, holder: str | None, numbers: Sequence[int], signs: Signs) -> Shares:
         """Return the share of each cluster's events for which any of the signs holds."""
@@ -240,22 +282,53 @@ def _holds(values: Reals, sign: Sign, levels: Levels) -> NDArray[np.bool_]:
 
 def _judge_parts(
     holder: str | None, numbers: list[int], tree: PhenotypeTree, judge: _Judge
-) -> dict[int, _Step]:
-    """Find the part of a population that suits each of its clusters best."""
+) -> dict[int, dict[str, list[_Support]]]:
+    """Ask of each cluster of a population how well its cells bear out the words of every part."""
     parts = tree.parts[holder]
     asked = dict.fromkeys(s.marker for part in parts for word in tree.words[part] for s in word)
     judge.look_at((None, *tree.path(holder)) if holder else (None,), numbers, tuple(asked))
     supports: dict[int, dict[str, list[_Support]]] = {n: {p: [] for p in parts} for n in numbers}
     for part in parts:
         for signs in tree.words[part]:
-            text, is_present = "/".join(map(str, signs)), any(sign.is_present for sign in signs)
-            for number, share in zip(numbers, judge.supports(holder, numbers, signs), strict=True):
-                supports[number][part].append(_Support(text, float(share), is_present))
-    return {number: _best(of_one) for number, of_one in supports.items() if parts}
+            for number, support in zip(numbers, _ask(signs, holder, numbers, judge), strict=True):
+                supports[number][part].append(support)
+    return supports if parts else {}
+
+
+def _ask(signs: Signs, holder: str | None, numbers: list[int], judge: _Judge) -> Iterator[_Support]:
+    """Ask of each cluster how well its cells bear out a word."""
+    text, is_present = "/".join(map(str, signs)), any(sign.is_present for sign in signs)
+    doubtful = not is_present and all(judge.is_doubtful(holder, sign) for sign in signs)
+    shares = judge.supports(holder, numbers, signs)
+    sure = judge.sure(holder, numbers, signs) if is_present else np.zeros_like(shares)
+    for share, for_sure in zip(shares.tolist(), sure.tolist(), strict=True):
+        yield _Support(text, share, is_present, for_sure, doubtful)
+
+
+def _decide(
+    supports: Mapping[str, Sequence[_Support]], min_score: float, min_margin: float
+) -> _Step:
+    """Find the part that suits a cluster best, by all words, or else with one in doubt."""
+    strict = _best(supports)
+    excused = {part: _excuse_one(of_part) for part, of_part in supports.items()}
+    for step in (strict, _best(excused)):
+        if step.score >= min_score and step.margin >= min_margin:
+            return step._replace(is_taken=True)
+    return strict
+
+
+def _excuse_one(supports: Sequence[_Support]) -> Sequence[_Support]:
+    """Count half what speaks against a population by the one word whose border is in doubt."""
+    against = [support for support in supports if support.share < MIN_SCORE]
+    is_sure = any(support.sure >= SURE_SCORE for support in supports)
+    if not is_sure or len(against) != 1 or not against[0].is_doubtful:
+        return supports
+    excused = against[0]._replace(excused=True)
+    return [excused if support is against[0] else support for support in supports]
 
 
 def _best(supports: Mapping[str, Sequence[_Support]]) -> _Step:
-    scores = {part: min(s.share for s in of_part) for part, of_part in supports.items()}
+    scores = {part: min(s.counted for s in of_part) for part, of_part in supports.items()}
     # Stable: of equals the first in the vocabulary.
     first, *others = sorted(scores, key=lambda part: -scores[part])
     second = others[0] if others else ""
@@ -286,5 +359,5 @@ def _text(steps: Sequence[_Step]) -> str:
     supports = [support for step in steps for support in step.supports]
     absent = [support for support in supports if not support.is_present]
     weakest = min(absent, key=lambda support: support.share, default=None)
-    told = [support for support in supports if support.is_present or support is weakest]
-    return ", ".join(f"{s.word} {s.share:.2f}".replace(" 0.", " .") for s in told)
+    told = [s for s in supports if s.is_present or s is weakest or s.excused]
+    return ", ".join(map(str, told))

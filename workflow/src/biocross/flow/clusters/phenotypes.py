@@ -69,7 +69,8 @@ def phenotype_tree(vocabulary: Vocabulary, markers: Collection[str]) -> Phenotyp
         if lacking:
             skipped[name] = f"the panel lacks {', '.join(map(' or '.join, lacking))}"
         elif any(signs for _, signs in judged):
-            words[name] = tuple(signs for _, signs in judged if signs)
+            # "CD19+>CD20+ CD19+>HLA-DR+?" says one thing twice where the panel has CD19.
+            words[name] = tuple(dict.fromkeys(signs for _, signs in judged if signs))
     parts: dict[str | None, list[str]] = {None: []}
     for name in list(words):
         _, *above = within(name, vocabulary)
