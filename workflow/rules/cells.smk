@@ -28,7 +28,7 @@ rule prepare_library:
         samples=lambda wildcards: list(LIBRARIES[wildcards.library].samples),
         hashtags=lambda wildcards: list(LIBRARIES[wildcards.library].hashtags),
         genome=config["cells"]["genome"],
-        expected_cells=config["cells"]["cells_loaded"],
+        expected_cells=config["cells"]["expected_cells"],
         sample_column=config["cells"]["sample_column"],
         seed=config["cells"]["seed"],
     message:

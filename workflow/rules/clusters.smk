@@ -18,7 +18,7 @@ if "normalised_clusters" in CLUSTERS:
 
     rule train_normalisation:
         input:
-            panel=INPUTS["panel"],
+            panel=INPUTS["panel"] or [],
             events=[
                 OUT / "flow" / "events" / f"{sample.sample_id}.arrow"
                 for sample in ALIGNED
@@ -78,7 +78,7 @@ if "normalised_clusters" in CLUSTERS:
 rule train_flow_map:
     input:
         events=lambda wildcards: clustered_events(wildcards, TRAINING_SAMPLES),
-        panel=INPUTS["panel"],
+        panel=INPUTS["panel"] or [],
         transforms=rules.estimate_transforms.output.transforms,
         populations=INPUTS["populations"],
     output:
@@ -123,7 +123,7 @@ rule annotate_clusters:
         ],
         clusters=rules.train_flow_map.output.clusters,
         reruns=rules.train_flow_map.output.reruns,
-        panel=INPUTS["panel"],
+        panel=INPUTS["panel"] or [],
         transforms=rules.estimate_transforms.output.transforms,
         populations=INPUTS["populations"],
         labels=lambda wildcards: (
@@ -157,7 +157,7 @@ rule map_flow_sample:
         map=rules.train_flow_map.output.map,
         annotation=rules.annotate_clusters.output.annotation,
         found=rules.annotate_clusters.output.populations,
-        panel=INPUTS["panel"],
+        panel=INPUTS["panel"] or [],
         populations=INPUTS["populations"],
     output:
         labels=OUT / "flow" / "{clusters}" / "labels" / "{sample}.arrow",

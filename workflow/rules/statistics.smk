@@ -2,7 +2,8 @@
 #                  pairs.tsv, populations.yaml; patients.tsv for the response.
 # OUTPUTS: results/statistics/: paired_changes.tsv, marker_changes.tsv, treatment_differences.tsv,
 #          longitudinal.tsv, response.tsv, clinical_associations.tsv, stimulated_responses.tsv,
-#          net_response_changes.tsv, gate_sensitivity.tsv, specifications.tsv, calibration.tsv.
+#          net_response_changes.tsv, gate_sensitivity.tsv, specifications.tsv, calibration.tsv,
+#          concordance.tsv, combined_findings.tsv.
 
 # What every test of populations reads.
 POPULATION_PAIRS = {

@@ -120,7 +120,7 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     channels, panel_problems = _read_panel(inputs["panel"])
     problems += panel_problems
     problems += vocabulary_problems
-    problems += _input_problems(inputs)
+    problems += _input_problems(inputs, files)
     readable = not problems
     problems += sample_problems(inputs["samples"], samples, controls)
     problems += control_problems(config, controls, channels)
@@ -204,14 +204,16 @@ def _counted_cautions(
     return []
 
 
-def _input_problems(inputs: Mapping[str, Any]) -> list[Problem]:
+def _input_problems(inputs: Mapping[str, Any], files: Sequence[SheetRow]) -> list[Problem]:
     """Say which of the files that a study needs the configuration does not name."""
+    # What is no library of RNA, a sheet without rows included, is an FCS file.
+    only_rna = bool(files) and all(row.cells.get("modality") == "rna" for row in files)
     if not inputs["samples"] and not inputs["counts"]:
         return [Problem("inputs", None, "names neither samples nor counts; give one")]
     return [
         Problem("inputs", None, f"names samples, but no {name}; files cannot be gated without it")
         for name in ("panel", "gating")
-        if inputs["samples"] and not inputs[name]
+        if inputs["samples"] and not inputs[name] and not only_rna
     ]
 
 

@@ -81,11 +81,24 @@ def _batch_problems(flow: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
                 'one per batch, or choose "range" or "none"'
             )
             problems.append(Problem(where, None, message))
-    levels_in = {batch: {cohort.level(s) for s in samples if s.batch == batch} for batch in batches}
-    if len(cohort.levels) > 1 and all(len(levels) == 1 for levels in levels_in.values()):
+    if apart := _unlinked_levels(cohort):
         message = (
-            f"every batch holds one {cohort.contrast_column} only, so that aligning the batches "
-            "would take the change away with them; leave normalisation out"
+            f"no chain of shared batches links the {cohort.contrast_column} {', '.join(apart)} "
+            "with the others, so that aligning the batches would take the change away with them; "
+            "leave normalisation out"
         )
         problems.append(Problem(where, None, message))
     return problems
+
+
+def _unlinked_levels(cohort: Cohort) -> list[str]:
+    """List the levels that share no batch, not even over others, with the first."""
+    batches_of: dict[str, set[str]] = {}
+    for sample in cohort.of_modality("flow"):
+        batches_of.setdefault(cohort.level(sample), set()).add(sample.batch)
+    first, *others = batches_of
+    linked, reached = {first}, set(batches_of[first])
+    while new := [level for level in others if level not in linked and batches_of[level] & reached]:
+        linked.update(new)
+        reached.update(*(batches_of[level] for level in new))
+    return [level for level in others if level not in linked]

@@ -64,8 +64,8 @@ def find_quality_losses(
     Parameters
     ----------
     ledger, samples, pairs
-        ``results/flow/quality/ledger.tsv`` or ``results/cells/ledger.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of
-        ``results/cohort``.
+        ``results/flow/quality/ledger.tsv`` or ``results/cells/ledger.tsv``, and ``samples.tsv``
+        and ``pairs.tsv`` of ``results/cohort``.
     losses_out
         One row per treatment (then ``all treatments``, where there are several), contrast and
         step; ``total`` is all steps together.
