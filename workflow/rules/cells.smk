@@ -39,13 +39,9 @@ rule prepare_library:
 
 rule summarise_libraries:
     input:
-        **{
-            name: [
-                OUT / "cells" / "libraries" / f"{library}.{name}.tsv"
-                for library in LIBRARIES
-            ]
-            for name in CELL_TABLES
-        },
+        ledgers=per_library("ledger"),
+        warnings=per_library("warnings"),
+        genes=per_library("genes"),
     output:
         **{
             name: report(
@@ -63,7 +59,7 @@ rule summarise_libraries:
         mem_mb=1000,
         runtime=20,
     params:
-        code=code_digest("biocross.cells.flags"),
+        code=code_digest("biocross.cells.ledgers"),
     message:
         "Gathering what the quality steps of all libraries found"
     script:
@@ -136,9 +132,13 @@ rule annotate_cells:
     input:
         integrated=rules.integrate_cells.output.integrated,
         libraries=rules.integrate_cells.input.libraries,
+        samples=rules.check_cohort.output.samples,
         populations=INPUTS["populations"],
-        reference=config["cells"]["reference"] or [],
-        celltypist_model=config["cells"]["celltypist_model"] or [],
+        **{
+            name: config["cells"][name]
+            for name in ("reference", "celltypist_model")
+            if config["cells"][name]
+        },
     output:
         cells=OUT / "cells" / "cells.h5ad",
         annotation=report(

@@ -143,6 +143,11 @@ def gate_membership(patient):
     return OUT / "flow" / "gating" / "patients" / f"{patient}.membership.arrow"
 
 
+def per_library(name):
+    """Return one table per library of `prepare_library`."""
+    return [OUT / "cells" / "libraries" / f"{one}.{name}.tsv" for one in LIBRARIES]
+
+
 def per_sample(name):
     """Return one file per sample of `prepare_flow_sample`."""
     return [

@@ -9,14 +9,15 @@ from scipy import sparse
 
 from biocross.cells.annotation import annotate_cells
 from biocross.cells.annotation_tables import annotation_rows, cluster_rows
-from biocross.cells.embedding import neighbours, principal_components
+from biocross.cells.embedding import principal_components
 from biocross.cells.marker_scores import load_markers
 from biocross.cells.naming import Cells, name_cells
+from biocross.cells.neighbourhoods import neighbours
 from biocross.cells.normalise import log_normalise
 from biocross.cells.population_tree import Evidence, decide, is_resolved, stand_ins
 from biocross.cells.resolutions import leiden
 from biocross.errors import ConfigError
-from biocross.tables import read_rows
+from biocross.tables import read_rows, write_rows
 
 MARKERS = load_markers(POPULATIONS)
 N_CELLS = 2_500
@@ -184,8 +185,11 @@ def annotate(folder, integrated, **options):
         "cells_out": folder / "cells.h5ad",
         "annotation_out": folder / "annotation.tsv",
         "clusters_out": folder / "clusters.tsv",
+        "recheck_out": folder / "recheck.tsv",
     }
-    annotate_cells(integrated, POPULATIONS, **paths, **options)
+    samples = folder / "samples.tsv"
+    write_rows(samples, ["sample_id"], [])
+    annotate_cells(integrated, [], samples, POPULATIONS, **paths, **options)
     return paths
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from biocross.cells.integration_quality import batch_mixing, cluster_purity, quality_rows
-from biocross.cells.label_transfer import nearest
+from biocross.cells.neighbourhoods import nearest
 
 
 def two_batches(gap, n=600, seed=1):

@@ -5,21 +5,10 @@ import numpy as np
 import pytest
 from named_cells import lineage_of, make_cells
 
-from biocross.cells import label_transfer
 from biocross.cells.celltypist_model import celltypist_labels
-from biocross.cells.label_transfer import nearest, transfer_labels, vote
+from biocross.cells.label_transfer import transfer_labels, vote
 from biocross.cells.normalise import eligible_genes, log_normalise
 from biocross.errors import ConfigError
-
-
-def test_neighbours_are_exact_and_in_order(monkeypatch):
-    random = np.random.default_rng(1)
-    reference, query = random.normal(size=(50, 4)), random.normal(size=(23, 4))
-    monkeypatch.setattr(label_transfer, "_CHUNK", 10)
-    indices, distances = nearest(reference.astype(np.float32), query.astype(np.float32), 5)
-    every = np.linalg.norm(query[:, None] - reference[None], axis=2)
-    np.testing.assert_array_equal(indices, np.argsort(every, axis=1)[:, :5])
-    np.testing.assert_allclose(distances, np.sort(every, axis=1)[:, :5], rtol=1e-3)
 
 
 def test_the_nearer_named_cells_win_and_a_forbidden_label_never_does():

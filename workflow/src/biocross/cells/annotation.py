@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from biocross.cells.annotation_tables import (
     ANNOTATION_COLUMNS,
@@ -13,21 +12,26 @@ from biocross.cells.annotation_tables import (
     annotation_rows,
     cluster_rows,
 )
+from biocross.cells.integrated_cells import cells_of
 from biocross.cells.label_transfer import LEAST_VOTES, transfer_labels
 from biocross.cells.marker_scores import Markers, load_markers
 from biocross.cells.naming import Cells, Naming, name_cells
 from biocross.cells.population_tree import UNASSIGNED
-from biocross.cells.proteins import centred_log_ratio
+from biocross.cells.quality_recheck import RECHECK_COLUMNS
+from biocross.cells.rescue import rescue_cells
 from biocross.errors import ConfigError
-from biocross.tables import write_rows, written_whole
+from biocross.tables import read_rows, write_rows, written_whole
 
 
 def annotate_cells(
     integrated: Path | str,
+    libraries: Sequence[Path | str],
+    samples: Path | str,
     populations: Path | str,
     cells_out: Path | str,
     annotation_out: Path | str,
     clusters_out: Path | str,
+    recheck_out: Path | str,
     reference: Path | str | None = None,
     reference_column: str = "population",
     celltypist_model: Path | str | None = None,
@@ -35,20 +39,27 @@ def annotate_cells(
     excluded_genes: Sequence[str] = (),
     seed: int = 1,
 ) -> None:
-    """Name the integrated cells.
+    """Name the integrated cells, and judge those that quality flagged again by their names.
 
     Parameters
     ----------
     integrated
         ``results/cells/integrated.h5ad``.
+    libraries
+        ``results/cells/libraries/*.h5ad``, which hold the flagged cells.
+    samples
+        ``results/cohort/samples.tsv``.
     populations
         ``populations.yaml``.
     cells_out
-        ``results/cells/cells.h5ad``: the same cells with their names.
+        ``results/cells/cells.h5ad``: the same cells with their names, and those that pass again
+        (``rescued``).
     annotation_out
         A row per population, with `ANNOTATION_COLUMNS`.
     clusters_out
         A row per cluster of the chosen resolution, with `CLUSTER_COLUMNS`.
+    recheck_out
+        What quality took of every population, with `RECHECK_COLUMNS`.
     reference, reference_column
         An ``.h5ad`` of named cells and the column of its ``obs``; None for none.
     celltypist_model
@@ -69,8 +80,13 @@ def annotate_cells(
 
     markers = _resolving(load_markers(Path(populations)), enriched)
     adata = ad.read_h5ad(integrated)
-    cells = _cells_of(adata)
+    cells = cells_of(adata)
     naming, evidence = name_cells(cells, markers, excluded_genes, seed)
+    found = rescue_cells(
+        *(adata, cells, naming, markers, libraries, read_rows(samples)), (excluded_genes, seed)
+    )
+    adata, cells, naming = found.adata, found.cells, found.naming
+    write_rows(recheck_out, RECHECK_COLUMNS, found.rows)
     _add_others(adata, cells, naming, markers, reference, reference_column, celltypist_model, seed)
     for field in ("population", "lineage", "candidate", "assigned_by"):
         adata.obs[field] = getattr(naming, field).astype(str)
@@ -101,45 +117,6 @@ def _resolving(markers: dict[str, Markers], enriched: Sequence[str]) -> dict[str
         name: each._replace(resolves="yes") if name in enriched else each
         for name, each in markers.items()
     }
-
-
-def _cells_of(adata: Any) -> Cells:
-    """Take from an integrated file what naming needs."""
-    integration = adata.uns["integration"]
-    integrated = bool(integration["integrated"])
-    resolution = float(integration["resolution"])
-    clusters = adata.obs[f"leiden_{resolution:g}"].astype(int).to_numpy() - 1
-    groups = np.unique(adata.obs["library"].astype(str), return_inverse=True)[1]
-    proteins, names = np.empty((adata.n_obs, 0)), list[str]()
-    if "proteins" in adata.obsm:
-        table = adata.obsm["proteins"]
-        names = [str(name) for name in table.columns]
-        proteins = _normalised_proteins(table.to_numpy(dtype=np.float64), groups)
-    return Cells(
-        adata.X.tocsr(),
-        [str(gene) for gene in adata.var_names],
-        proteins,
-        names,
-        np.asarray(adata.obsm["X_pca_harmony" if integrated else "X_pca"]),
-        adata.obsp["distances"].tocsr(),
-        clusters.astype(np.int64),
-        groups,
-        np.unique(adata.obs["batch"].astype(str), return_inverse=True)[1] if integrated else None,
-    )
-
-
-def _normalised_proteins(
-    counts: NDArray[np.float64], groups: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Centred log-ratio of each cell's proteins; what a library lacks stays NaN."""
-    result = np.full(counts.shape, np.nan)
-    for group in np.unique(groups):
-        rows = groups == group
-        measured = np.flatnonzero(~np.isnan(counts[rows]).any(axis=0))
-        if len(measured):
-            block = np.ix_(rows, measured)
-            result[block] = centred_log_ratio(counts[block].astype(np.int32))
-    return result
 
 
 def _add_others(

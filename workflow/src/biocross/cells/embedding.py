@@ -1,4 +1,4 @@
-"""Principal components, batch correction and neighbours of cells, alike at any thread count."""
+"""Principal components of cells and their correction by batch, alike at any thread count."""
 
 from typing import NamedTuple
 
@@ -19,8 +19,9 @@ class Components(NamedTuple):
         Shape (cells, components).
     loadings
         Shape (genes, components).
-    mean, scale
-        Of each gene, by which new cells are standardised, shape (genes,).
+    mean, scale, centre
+        Of each gene, by which new cells are standardised, shape (genes,): mean and standard
+        deviation, and the mean after scaling and cutting.
     variance_ratio
         Share of the total variance, shape (components,).
     """
@@ -29,6 +30,7 @@ class Components(NamedTuple):
     loadings: NDArray[np.float64]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
+    centre: NDArray[np.float64]
     variance_ratio: NDArray[np.float64]
 
 
@@ -53,9 +55,8 @@ def principal_components(values: sparse.csr_matrix, n_components: int, seed: int
     from threadpoolctl import threadpool_limits
 
     n_cells, n_genes = values.shape
-    mean, scale = _moments(values)
+    mean, scale, centre = standards(values)
     scaled = _scaled(values, mean, scale)
-    centre = np.asarray(scaled.mean(axis=0), dtype=np.float64).ravel()
     turned = scaled.T.tocsr()
     n_components = min(n_components, n_cells - 1, n_genes - 1)
 
@@ -77,10 +78,21 @@ def principal_components(values: sparse.csr_matrix, n_components: int, seed: int
     loadings = loadings * np.sign(largest)
     scores = scaled @ loadings - centre @ loadings
     ratio = np.maximum(variances, 0) / max(total, 1e-12)
-    return Components(scores.astype(np.float32), loadings, mean, scale, ratio)
+    return Components(scores.astype(np.float32), loadings, mean, scale, centre, ratio)
 
 
-def project(values: sparse.csr_matrix, components: Components) -> NDArray[np.float32]:
+def standards(
+    values: sparse.csr_matrix,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Find the mean, scale and centre of each gene; see `Components`."""
+    mean, scale = _moments(values)
+    scaled = _scaled(values, mean, scale)
+    return mean, scale, np.asarray(scaled.mean(axis=0), dtype=np.float64).ravel()
+
+
+def project(
+    values: sparse.csr_matrix, components: Components, recentre: bool = False
+) -> NDArray[np.float32]:
     """Place other cells among the components.
 
     Parameters
@@ -89,15 +101,19 @@ def project(values: sparse.csr_matrix, components: Components) -> NDArray[np.flo
         Log-normalised expression of the same genes, shape (cells, genes).
     components
         Of the reference.
+    recentre
+        Whether scores are relative to the mean of the cells given instead of the reference's:
+        what shifts all of them, such as the chemistry of another laboratory, is taken out.
 
     Returns
     -------
     ndarray
-        Scores relative to the mean of the cells given, shape (cells, components): what shifts
-        all of them, such as the chemistry of another laboratory, is taken out.
+        Scores, shape (cells, components).
     """
     scaled = _scaled(values, components.mean, components.scale)
-    centre = np.asarray(scaled.mean(axis=0), dtype=np.float64).ravel()
+    centre = components.centre
+    if recentre:
+        centre = np.asarray(scaled.mean(axis=0), dtype=np.float64).ravel()
     scores: NDArray[np.float64] = scaled @ components.loadings - centre @ components.loadings
     return scores.astype(np.float32)
 
@@ -142,42 +158,6 @@ def harmonise(
     corrected = np.asarray(fitted.Z_corr, dtype=np.float32)
     # Versions before 2 gave components by cells.
     return np.ascontiguousarray(corrected if corrected.shape == scores.shape else corrected.T)
-
-
-def neighbours(
-    points: NDArray[np.float32], n_neighbours: int, seed: int
-) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """Find each cell's nearest neighbours.
-
-    Parameters
-    ----------
-    points
-        Shape (cells, dimensions).
-    n_neighbours
-        How many, the cell itself among them.
-    seed
-        Of the approximate search that many cells need.
-
-    Returns
-    -------
-    distances : scipy.sparse.csr_matrix
-        To the neighbours, shape (cells, cells).
-    connectivities : scipy.sparse.csr_matrix
-        Symmetric weights from 0 to 1 (McInnes 2018, UMAP), shape (cells, cells).
-    """
-    import anndata as ad
-    import scanpy as sc
-    from threadpoolctl import threadpool_limits
-
-    cells = ad.AnnData(obsm={"points": points})
-    with threadpool_limits(1, user_api="blas"):
-        sc.pp.neighbors(
-            cells,
-            n_neighbors=max(2, min(n_neighbours, len(points) - 1)),
-            use_rep="points",
-            random_state=seed,
-        )
-    return cells.obsp["distances"].tocsr(), cells.obsp["connectivities"].tocsr()
 
 
 def _moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

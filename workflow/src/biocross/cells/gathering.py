@@ -1,12 +1,13 @@
 """Join the passing cells of all libraries with what the sheet says of their samples."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from biocross.cells.flags import NO_SAMPLE
 from biocross.errors import DesignError, TableError
 
 SAMPLE_KEYS = ("patient_id", "visit", "treatment", "batch", "tissue")
@@ -35,17 +36,46 @@ def gather_libraries(paths: Sequence[Path | str], samples: Sequence[dict[str, st
     TableError
         A library names a sample that the sheet does not know.
     """
+    cells = gather_flagged(paths, samples, (0,))
+    n_cells = 0 if cells is None else cells.n_obs
+    if n_cells < LEAST_CELLS:
+        raise DesignError(
+            f"{n_cells} cells of all libraries passed quality, too few to be integrated "
+            f"(at least {LEAST_CELLS}); look at the ledgers in results/cells/libraries"
+        )
+    return cells
+
+
+def gather_flagged(
+    paths: Sequence[Path | str], samples: Sequence[dict[str, str]], flags: Collection[int]
+) -> Any:
+    """Join the cells of all libraries that bear one of some flags; see `gather_libraries`.
+
+    Parameters
+    ----------
+    paths, samples
+        As there.
+    flags
+        Numbers of `flags.FLAGS`, from 1; 0 for cells that pass.
+
+    Returns
+    -------
+    anndata.AnnData or None
+        None where there is no such cell.
+    """
     import anndata as ad
 
     known = {row["sample_id"]: row for row in samples}
     parts = []
     for path in paths:
         part = ad.read_h5ad(path)
-        passing = (part.obs["flag"].to_numpy() == 0) & (part.obs["sample_id"].to_numpy() != "")
-        print(f"{Path(path).name}: {passing.sum()} of {len(passing)} cells pass", flush=True)
-        if not passing.any():
+        chosen = np.isin(part.obs["flag"].to_numpy(), list(flags))
+        chosen &= part.obs["sample_id"].to_numpy() != NO_SAMPLE
+        words = "pass" if 0 in flags else "are looked at again"
+        print(f"{Path(path).name}: {chosen.sum()} of {len(chosen)} cells {words}", flush=True)
+        if not chosen.any():
             continue
-        part = part[passing].copy()
+        part = part[chosen].copy()
         if unknown := sorted(set(part.obs["sample_id"].astype(str)) - set(known)):
             raise TableError(
                 f'{path}: holds sample "{unknown[0]}", which is in no sheet of samples'
@@ -54,12 +84,8 @@ def gather_libraries(paths: Sequence[Path | str], samples: Sequence[dict[str, st
         for key in set(part.obsm) - {"proteins"}:
             del part.obsm[key]
         parts.append(part)
-    n_cells = sum(part.n_obs for part in parts)
-    if n_cells < LEAST_CELLS:
-        raise DesignError(
-            f"{n_cells} cells of all libraries passed quality, too few to be integrated "
-            f"(at least {LEAST_CELLS}); look at the ledgers in results/cells/libraries"
-        )
+    if not parts:
+        return None
     proteins = _joined_proteins(parts)
     cells = ad.concat(parts, join="outer", merge="first", fill_value=0)
     cells.X = sparse.csr_matrix(cells.X)

@@ -9,20 +9,22 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from biocross.cells.batches import BatchPlan, plan_batches, refuse_key
-from biocross.cells.embedding import harmonise, neighbours, principal_components
+from biocross.cells.embedding import harmonise, principal_components
 from biocross.cells.gathering import gather_libraries
 from biocross.cells.integration_quality import QUALITY_COLUMNS, quality_rows
 from biocross.cells.marker_scores import load_markers
+from biocross.cells.neighbourhoods import lay_out, neighbours
 from biocross.cells.normalise import are_counts, eligible_genes, log_normalise, variable_genes
 from biocross.cells.resolutions import (
-    STABLE_JACCARD,
     Stability,
     choose_resolution,
-    leiden,
+    cluster_network,
+    network,
     stabilities,
     stable_share,
 )
 from biocross.errors import DesignError
+from biocross.flow.clusters.stability import STABLE
 from biocross.tables import read_rows, write_rows, written_whole
 
 RESOLUTION_COLUMNS = (
@@ -133,7 +135,8 @@ def integrate_cells(
     )
     print(f"resolution {chosen:g} is the finest at which clusters come again")
     _keep(cells, embedded, labels, chosen, plan)
-    _add_umap(cells, embedded.corrected, seed)
+    print("laying out the cells (UMAP)", flush=True)
+    cells.obsm["X_umap"] = lay_out(embedded.distances, embedded.corrected, seed)
     write_rows(
         resolutions_out,
         RESOLUTION_COLUMNS,
@@ -227,11 +230,12 @@ def _cluster(
     graph: sparse.csr_matrix, resolutions: Sequence[float], seed: int
 ) -> tuple[dict[float, NDArray[np.int64]], list[Stability]]:
     labels = {}
+    cells = network(graph)
     for resolution in resolutions:
-        labels[resolution] = leiden(graph, resolution, seed)
+        labels[resolution] = cluster_network(cells, resolution, seed)
         print(f"resolution {resolution:g}: {labels[resolution].max() + 1} clusters", flush=True)
     print("clustering parts of the cells again", flush=True)
-    return labels, stabilities(graph, labels, seed)
+    return labels, stabilities(cells, labels, seed)
 
 
 def _keep(
@@ -267,15 +271,6 @@ def _keep(
     }
 
 
-def _add_umap(cells: Any, points: NDArray[np.float32], seed: int) -> None:
-    """Lay the cells out, starting from their first two components (the same at every run)."""
-    import scanpy as sc
-
-    print("laying out the cells (UMAP)", flush=True)
-    start = points[:, :2] / max(float(np.abs(points[:, :2]).max()), 1e-9) * 10
-    sc.tl.umap(cells, init_pos=np.ascontiguousarray(start, dtype=np.float32), random_state=seed)
-
-
 def _resolution_rows(
     labels: dict[float, NDArray[np.int64]],
     stability: Sequence[Stability],
@@ -289,7 +284,7 @@ def _resolution_rows(
         for cluster, (size, jaccard) in enumerate(zip(sizes, found.jaccard, strict=True), 1):
             values = (
                 *(resolution, resolution == chosen, len(sizes), found.rand, share),
-                *(cluster, int(size), float(jaccard), bool(jaccard >= STABLE_JACCARD)),
+                *(cluster, int(size), float(jaccard), bool(jaccard >= STABLE)),
             )
             rows.append(dict(zip(RESOLUTION_COLUMNS, values, strict=True)))
     return rows

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from biocross.cells.label_transfer import nearest
+from biocross.cells.neighbourhoods import nearest_others
 from biocross.cells.resolutions import leiden
 
 N_NEIGHBOURS = 30
@@ -95,8 +95,8 @@ def cluster_purity(before: NDArray[np.float32], after: NDArray[np.float32], seed
         Of the clusters with `LEAST_CELLS` cells or more.
     """
     k = min(15, len(before) - 1)
-    near_before = _without_self(before, k)
-    near_after = _without_self(after, k)
+    near_before = nearest_others(before, k)[0]
+    near_after = nearest_others(after, k)[0]
     labels = leiden(_graph(near_before), RESOLUTION, seed)
     same_before = (labels[near_before] == labels[:, None]).mean(axis=1)
     same_after = (labels[near_after] == labels[:, None]).mean(axis=1)
@@ -156,7 +156,7 @@ def _mixing_rows(
 ) -> list[dict[str, object]]:
     k = min(N_NEIGHBOURS, len(labels) - 1)
     everything = np.zeros(len(labels), dtype=np.int64)
-    near = [_without_self(points, k) for points in (before, after)]
+    near = [nearest_others(points, k)[0] for points in (before, after)]
     overall = [float(batch_mixing(each, batches, everything)[0]) for each in near]
     status, note = "measured", ""
     if overall[1] < MIXED:
@@ -201,16 +201,6 @@ def _row(
 ) -> dict[str, object]:
     values = (measure, group, n_cells, before, after, status, note)
     return dict(zip(QUALITY_COLUMNS, values, strict=True))
-
-
-def _without_self(points: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Neighbours of every cell but the cell itself."""
-    found, _ = nearest(points, points, k + 1)
-    own = found == np.arange(len(points))[:, None]
-    # Twins at distance 0 may come first: where the cell is not among its neighbours, the last goes.
-    own[~own.any(axis=1), -1] = True
-    others: NDArray[np.int64] = found[~own].reshape(len(points), -1)
-    return others
 
 
 def _graph(neighbours: NDArray[np.int64]) -> sparse.csr_matrix:

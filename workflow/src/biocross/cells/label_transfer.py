@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from biocross.cells.neighbourhoods import nearest
 from biocross.errors import ConfigError
 
 N_NEIGHBOURS = 15
@@ -15,8 +16,6 @@ N_NEIGHBOURS = 15
 LEAST_VOTES = 0.6
 LEAST_SHARED_GENES = 100
 N_COMPONENTS = 30
-# Cells whose distances are held at a time.
-_CHUNK = 2_000
 
 
 class Vote(NamedTuple):
@@ -32,43 +31,6 @@ class Vote(NamedTuple):
 
     codes: NDArray[np.int64]
     confidence: NDArray[np.float64]
-
-
-def nearest(
-    reference: NDArray[np.float32], query: NDArray[np.float32], n_neighbours: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Find the nearest reference cells exactly.
-
-    Parameters
-    ----------
-    reference, query
-        Shape (cells, dimensions).
-    n_neighbours
-        How many; all where the reference has fewer.
-
-    Returns
-    -------
-    indices, distances
-        From the nearest on, shape (query cells, neighbours).
-    """
-    from threadpoolctl import threadpool_limits
-
-    k = min(n_neighbours, len(reference))
-    lengths = np.einsum("ij,ij->i", reference, reference, dtype=np.float64)
-    indices = np.empty((len(query), k), dtype=np.int64)
-    distances = np.empty((len(query), k))
-    with threadpool_limits(1, user_api="blas"):
-        for start in range(0, len(query), _CHUNK):
-            part = query[start : start + _CHUNK]
-            square = lengths - 2.0 * (part @ reference.T)
-            found = np.argpartition(square, k - 1, axis=1)[:, :k]
-            values = np.take_along_axis(square, found, axis=1)
-            order = np.argsort(values, axis=1, kind="stable")
-            own = np.einsum("ij,ij->i", part, part, dtype=np.float64)[:, None]
-            indices[start : start + len(part)] = np.take_along_axis(found, order, axis=1)
-            sorted_values = np.take_along_axis(values, order, axis=1)
-            distances[start : start + len(part)] = np.sqrt(np.maximum(sorted_values + own, 0))
-    return indices, distances
 
 
 def vote(
@@ -163,7 +125,7 @@ def transfer_labels(
     components = principal_components(
         theirs[:, [place[genes[i]] for i in shared]], N_COMPONENTS, seed
     )
-    points = project(values[:, shared], components)
+    points = project(values[:, shared], components, recentre=True)
     names, codes = np.unique(labels, return_inverse=True)
     return [str(name) for name in names], vote(components.scores, codes, points, len(names))
 

@@ -211,7 +211,7 @@ def contrast_weights(
     rivals
         Which populations exclude each other, shape (populations, populations).
     before
-        Weights kept for a population to which no cell belongs.
+        Weights kept for a population to which no cell belongs, or that has no rival.
 
     Returns
     -------
@@ -224,7 +224,7 @@ def contrast_weights(
             means[code] = levels[codes == code].mean(axis=0)
     weights = []
     for code, columns in enumerate(markers):
-        if np.isnan(means[code]).all():
+        if np.isnan(means[code]).all() or not rivals[code].any():
             weights.append(before[code])
             continue
         others = np.nan_to_num(means[rivals[code]][:, columns])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from biocross.cells.embedding import harmonise, neighbours, principal_components
+from biocross.cells.embedding import harmonise, principal_components
 from biocross.cells.label_transfer import LEAST_VOTES, vote
 from biocross.cells.marker_scores import (
     Markers,
@@ -16,6 +16,7 @@ from biocross.cells.marker_scores import (
     plain_protein,
     protein_levels,
 )
+from biocross.cells.neighbourhoods import neighbours
 from biocross.cells.normalise import eligible_genes, variable_genes
 from biocross.cells.population_tree import (
     ROOT,
@@ -37,6 +38,8 @@ FINE_COMPONENTS = 30
 FINE_GENES = 2_000
 # There a cell's own RNA counts more: cytotoxic T cells lie among NK cells.
 FINE_OWN_WEIGHT = 0.3
+# And a cell's own proteins: hundreds of molecules, where of its RNA there are a few.
+OWN_PROTEIN_WEIGHT = 0.5
 LEAST_FINE_CELLS = 100
 # Share of a cluster's cells that names the rest of them.
 LEAST_CLUSTER_SHARE = 0.8
@@ -148,6 +151,7 @@ def gather_evidence(
     graph: sparse.csr_matrix,
     rows: NDArray[np.int64],
     own_weight: float = 0.0,
+    own_protein_weight: float = 0.0,
 ) -> Evidence:
     """Average the markers of some cells over their neighbours, and bring them to 0 to 1.
 
@@ -161,8 +165,8 @@ def gather_evidence(
         Neighbours of the chosen cells among themselves, shape (chosen, chosen).
     rows
         The chosen cells.
-    own_weight
-        See `neighbour_means`.
+    own_weight, own_protein_weight
+        Of genes and of proteins, see `neighbour_means`.
 
     Returns
     -------
@@ -176,10 +180,12 @@ def gather_evidence(
     values = cells.values[rows][:, [place[gene] for gene in genes]].toarray().astype(np.float64)
     proteins = cells.proteins[rows]
     known = ~np.isnan(proteins)
+    levels = gene_levels(means @ values)
+    means = neighbour_means(graph, own_protein_weight)
     total = means @ np.where(known, proteins, 0.0)
     smoothed = total / np.maximum(means @ known.astype(float), 1e-9)
     return Evidence(
-        gene_levels(means @ values),
+        levels,
         {gene: i for i, gene in enumerate(genes)},
         protein_levels(smoothed),
         {plain_protein(name): i for i, name in enumerate(cells.protein_names)},
@@ -336,7 +342,7 @@ def _name_lymphoid(
     evidence = gather_evidence(cells, markers, graph, rows, FINE_OWN_WEIGHT)
     lineages = [name for name in LYMPHOID if stand_ins(name, markers, evidence)]
     decision = decide(lineages, markers, evidence)
-    evidence = gather_evidence(cells, markers, graph, rows)
+    evidence = gather_evidence(cells, markers, graph, rows, 0.0, OWN_PROTEIN_WEIGHT)
     for code, name in enumerate(lineages):
         inside = decision.codes == code
         chosen = np.zeros(len(naming.population), dtype=bool)

@@ -139,7 +139,8 @@ def decide(
     """Choose among the populations of one branch, cell by cell.
 
     A marker that other candidates express as strongly loses its weight (LYZ is on dendritic cells
-    as on monocytes), in `ROUNDS` rounds of scoring and weighing; an absent marker vetoes.
+    as on monocytes, CD16 on NK cells as on neutrophils), be it a gene or a protein,
+    in `ROUNDS` rounds of scoring and weighing; an absent marker vetoes.
 
     Parameters
     ----------
@@ -166,7 +167,8 @@ def decide(
     ]
     sides = np.array([code for code, _ in speakers])
     rivals = sides[:, None] != sides[None, :]
-    columns = [positions(markers[name].present, evidence.gene_columns) for _, name in speakers]
+    levels = np.hstack([evidence.genes, evidence.proteins])
+    columns = [_columns(markers[name], evidence) for _, name in speakers]
     weights = [np.ones(len(part)) for part in columns]
     vetoes = [_veto(markers, name, candidates[code], evidence) for code, name in speakers]
     least = np.array([_least_score(markers[candidates[code]]) for code in sides])
@@ -177,7 +179,7 @@ def decide(
     allowed = np.column_stack(mildest) > LEAST_VETO_FACTOR
     spoken_for_once = np.zeros(len(evidence.genes), dtype=bool)
     for _ in range(ROUNDS):
-        scores = _scores(speakers, markers, evidence, columns, weights, vetoes)
+        scores = _scores(speakers, markers, evidence, levels, columns, weights, vetoes)
         # Below its least a score still counts as a rival, but half.
         scores[scores < least] *= 0.5
         best = scores.argmax(axis=1)
@@ -190,7 +192,7 @@ def decide(
         spoken_for_once |= spoken_for
         sure = (confidence >= LEAST_CONFIDENCE) & spoken_for
         codes = np.where(sure, best, -1)
-        weights = contrast_weights(evidence.genes, codes, columns, rivals, weights)
+        weights = contrast_weights(levels, codes, columns, rivals, weights)
     chosen = np.where(sure, sides[best], -1)
     certain = np.where(sure, confidence, 0.0)
     return Decision(chosen, certain, joined, allowed, spoken_for_once)
@@ -210,6 +212,7 @@ def _scores(
     speakers: Sequence[tuple[int, str]],
     markers: Mapping[str, Markers],
     evidence: Evidence,
+    levels: NDArray[np.float64],
     columns: Sequence[NDArray[np.int64]],
     weights: Sequence[NDArray[np.float64]],
     vetoes: Sequence[NDArray[np.float64]],
@@ -217,7 +220,7 @@ def _scores(
     """Score every speaker; a remainder gets what the best of the others leaves of a full score."""
     scores = np.column_stack(
         [
-            _score(markers[name], evidence, part, weight) * veto
+            _score(markers[name], evidence, levels, part, weight) * veto
             for (_, name), part, weight, veto in zip(
                 speakers, columns, weights, vetoes, strict=True
             )
@@ -244,25 +247,42 @@ def _lead(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((best - second) / np.maximum(best, 1e-12))
 
 
+def _columns(markers: Markers, evidence: Evidence) -> NDArray[np.int64]:
+    """Find a population's markers among the levels of genes and, behind them, of proteins."""
+    genes = positions(markers.present, evidence.gene_columns)
+    proteins = np.array(_own_proteins(markers, evidence), dtype=np.int64)
+    if _is_told_by_proteins(markers, evidence):
+        genes = genes[:0]
+    return np.concatenate([genes, evidence.genes.shape[1] + proteins])
+
+
 def _score(
     markers: Markers,
     evidence: Evidence,
+    levels: NDArray[np.float64],
     columns: NDArray[np.int64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Mean of what RNA and what proteins say; proteins alone where RNA cannot tell."""
-    proteins = _own_proteins(markers, evidence)
-    doubt = DOUBT * len(markers.present)
-    by_rna = weighted_level(evidence.genes, columns, weights)
-    by_rna = by_rna * weights.sum() / max(weights.sum() + doubt, DOUBT)
-    by_protein = weighted_level(
-        evidence.proteins, np.array(proteins, dtype=np.int64), np.ones(len(proteins))
-    )
-    if np.isnan(by_protein).all():
-        return np.asarray(np.nan_to_num(by_rna))
-    if np.isnan(by_rna).all() or markers.resolves == "no":
-        return np.asarray(np.nan_to_num(by_protein))
-    return np.asarray((by_rna + by_protein) / 2)
+    """Weighted level of genes and proteins; of proteins alone where RNA cannot tell.
+
+    The proteins of a population together count as much as its genes: they are fewer, but a
+    protein is seen on every cell that has it.
+    """
+    if _is_told_by_proteins(markers, evidence):
+        return weighted_level(levels, columns, weights)
+    are_proteins = columns >= evidence.genes.shape[1]
+    n_proteins = int(are_proteins.sum())
+    n_genes = len(columns) - n_proteins
+    if n_genes and n_proteins:
+        weights = weights * np.where(are_proteins, n_genes / n_proteins, 1.0)
+    doubt = DOUBT * (len(markers.present) + (n_genes or 1) * (n_proteins > 0))
+    level = weighted_level(levels, columns, weights)
+    return np.asarray(np.nan_to_num(level) * weights.sum() / max(weights.sum() + doubt, DOUBT))
+
+
+def _is_told_by_proteins(markers: Markers, evidence: Evidence) -> bool:
+    """Whether a population that RNA cannot tell is told by its proteins, all of them measured."""
+    return markers.resolves == "no" and is_resolved(markers, evidence)
 
 
 def _veto(

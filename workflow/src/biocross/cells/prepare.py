@@ -114,7 +114,7 @@ def prepare_library(
     write_rows(warnings_out, WARNING_COLUMNS, warnings)
     write_rows(ledger_out, LEDGER_COLUMNS, ledger)
     with written_whole(library_out) as temporary:
-        cells.write_h5ad(temporary)
+        cells.write_h5ad(temporary, compression="lzf")
 
 
 def call_samples(

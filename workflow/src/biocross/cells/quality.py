@@ -89,7 +89,11 @@ def measure_cells(counts: "csr_matrix", genes: Sequence[str]) -> CellQuality:
 
 
 def find_outliers(
-    values: Values, n_mads: float, below: bool = True, above: bool = True
+    values: Values,
+    n_mads: float,
+    below: bool = True,
+    above: bool = True,
+    least: int = CELLS_TO_JUDGE,
 ) -> Outliers:
     """Find cells that lie some MADs from the median of their library.
 
@@ -103,19 +107,22 @@ def find_outliers(
         How far from the median is outside.
     below, above
         Which sides are judged.
+    least
+        Fewer cells are not judged.
 
     Returns
     -------
     Outliers
-        Nothing is flagged, and the note says why, below 50 cells or where half the cells are equal.
+        Nothing is flagged, and the note says why, of fewer than `least` cells or where half of them
+        are equal.
 
     References
     ----------
     Germain 2020, Genome Biol 21:227; McCarthy 2017, Bioinformatics 33:1179 (scaled MAD).
     """
     none = np.zeros(values.size, dtype=bool)
-    if values.size < CELLS_TO_JUDGE:
-        why = f"not_possible: {values.size} cells, fewer than {CELLS_TO_JUDGE}"
+    if values.size < least:
+        why = f"not_possible: {values.size} cells, fewer than {least}"
         return Outliers(none, -np.inf, np.inf, why)
     median = float(np.median(values))
     reach = n_mads * MAD_TO_SD * float(np.median(np.abs(values - median)))
@@ -126,7 +133,7 @@ def find_outliers(
     return Outliers((values < low) | (values > high), low, high)
 
 
-def find_few_or_many(values: Values, unit: str) -> Outliers:
+def find_few_or_many(values: Values, unit: str, least: int = CELLS_TO_JUDGE) -> Outliers:
     """Find cells with too few or too many counts, or genes.
 
     Parameters
@@ -135,6 +142,8 @@ def find_few_or_many(values: Values, unit: str) -> Outliers:
         Counts or genes per cell, shape (cells,).
     unit
         ``counts`` or ``genes``, for the note.
+    least
+        As in `find_outliers`.
 
     Returns
     -------
@@ -142,19 +151,21 @@ def find_few_or_many(values: Values, unit: str) -> Outliers:
         More than 5 MAD from the median of log(1 + value); limits in the unit. A cell with nothing
         is outside whatever the rest is like.
     """
-    found = find_outliers(np.log1p(values), N_MADS)
+    found = find_outliers(np.log1p(values), N_MADS, least=least)
     low, high = float(np.expm1(found.low)), float(np.expm1(found.high))
     note = found.note or f"outside {max(low, 0):.0f} to {high:.0f} {unit}"
     return Outliers(found.flagged | (values == 0), low, high, note)
 
 
-def find_concentrated(top20_percent: Values) -> Outliers:
+def find_concentrated(top20_percent: Values, least: int = CELLS_TO_JUDGE) -> Outliers:
     """Find cells whose 20 top genes hold much more, or less, than in the rest of the library.
 
     Parameters
     ----------
     top20_percent
         Of `measure_cells`, shape (cells,).
+    least
+        As in `find_outliers`.
 
     Returns
     -------
@@ -162,7 +173,7 @@ def find_concentrated(top20_percent: Values) -> Outliers:
         More than 5 MAD from the median. More than a tenth of the cells are no outliers but a
         population, such as monocytes full of S100A8: then none is flagged, and the note says so.
     """
-    found = find_outliers(top20_percent, N_MADS)
+    found = find_outliers(top20_percent, N_MADS, least=least)
     limits = f"outside {found.low:.1f} to {found.high:.1f} % in the top 20 genes"
     share = float(found.flagged.mean()) if found.flagged.size else 0.0
     if share > MOST_OUTLYING:
@@ -172,13 +183,15 @@ def find_concentrated(top20_percent: Values) -> Outliers:
     return found._replace(note=found.note or limits)
 
 
-def find_mitochondrial(mito_percent: Values) -> Outliers:
+def find_mitochondrial(mito_percent: Values, least: int = CELLS_TO_JUDGE) -> Outliers:
     """Find cells whose mitochondrial share is that of dying cells.
 
     Parameters
     ----------
     mito_percent
         Of `measure_cells`, shape (cells,).
+    least
+        As in `find_outliers`.
 
     Returns
     -------
@@ -190,7 +203,7 @@ def find_mitochondrial(mito_percent: Values) -> Outliers:
         none = np.zeros(mito_percent.size, dtype=bool)
         why = "not_possible: no gene of the matrix begins with MT-"
         return Outliers(none, -np.inf, np.inf, why)
-    found = find_outliers(mito_percent, MITO_MADS, below=False)
+    found = find_outliers(mito_percent, MITO_MADS, below=False, least=least)
     high = min(found.high, MITO_LIMIT)
     why = f"; no limit of its own ({found.note.removeprefix('not_possible: ')})"
     note = f"above {high:.1f} % mitochondrial" + (why if found.note else "")

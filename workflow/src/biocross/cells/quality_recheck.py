@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from biocross.cells.flags import FLAGS
 from biocross.cells.quality import (
-    CELLS_TO_JUDGE,
     find_concentrated,
     find_few_or_many,
     find_mitochondrial,
@@ -16,14 +15,20 @@ from biocross.cells.quality import (
 
 RECHECK_COLUMNS = (
     *("library", "population", "cells", "flagged", "flagged_share", "library_share"),
-    *("flagged_within", "rescued", "status", "note"),
+    *("flagged_within", "rescued", "mitochondrial_share", "library_mitochondrial_share"),
+    *("status", "note"),
 )
-# The steps that judge a cell by how much RNA it has; the others mean the same in every population.
+# The steps that judge a cell by how much RNA it has.
 RECHECKED = ("counts", "genes", "top_genes")
+# Much RNA of mitochondria means a dying cell in every population: such a flag stands, and a
+# population that loses many cells by it is named.
+UNCHANGED = ("mitochondrial",)
 # A population loses more than its library where the share is this many times as high ...
 MUCH_MORE = 2.0
 # ... and chance, by the normal score of the two shares, does not explain it.
 MIN_SCORE = 3.0
+# Fewer cells than of a library: within a population cells are alike.
+LEAST_CELLS = 20
 ALL = "all libraries"
 
 
@@ -96,7 +101,7 @@ def recheck_flags(
         others = (lost - int(flagged.sum()), total - members.size)
         if not _much_more(int(flagged.sum()), members.size, *others):
             row["status"] = "kept"
-        elif members.size < CELLS_TO_JUDGE:
+        elif members.size < LEAST_CELLS:
             row["status"] = "not_possible"
             row["note"] = (
                 f"{flagged.mean():.0%} of {name} are flagged for their RNA, {lost / total:.0%} of "
@@ -108,17 +113,38 @@ def recheck_flags(
             revised[rescued] = 0
             row |= {"flagged_within": int(outside.sum()), "rescued": rescued.size}
             row["status"], row["note"] = _verdict(name, flagged, rescued.size)
-        rows.append(row)
+        rows.append(row | _dying(name, population, flag, str(row.get("note", ""))))
     return Recheck(rows, revised)
+
+
+def _dying(
+    name: str, population: NDArray[np.str_], flag: NDArray[np.uint8], note: str
+) -> dict[str, object]:
+    """Say how many cells of a population were flagged for their mitochondria, and if unusually."""
+    flagged = np.isin(flag, [FLAGS.index(step) + 1 for step in UNCHANGED])
+    judged = flagged | (flag == 0)
+    inside = judged & (population == name)
+    lost, here, total = int(flagged.sum()), int((flagged & inside).sum()), int(judged.sum())
+    n_inside = int(inside.sum())
+    share, overall = here / max(n_inside, 1), lost / max(total, 1)
+    if n_inside and _much_more(here, n_inside, lost - here, total - n_inside):
+        said = f"{share:.0%} of {name} were flagged for their mitochondrial RNA, {overall:.0%} of "
+        said += "the library; if they were not damaged, its frequency is underestimated"
+        note = "; ".join(filter(None, (note, said)))
+    return {
+        "mitochondrial_share": share,
+        "library_mitochondrial_share": overall,
+        "note": note,
+    }
 
 
 def _outside(measures: CellMeasures) -> NDArray[np.bool_]:
     return np.asarray(
-        find_few_or_many(measures.n_counts, "counts").flagged
-        | find_few_or_many(measures.n_genes, "genes").flagged
-        | find_concentrated(measures.top20_percent).flagged
+        find_few_or_many(measures.n_counts, "counts", LEAST_CELLS).flagged
+        | find_few_or_many(measures.n_genes, "genes", LEAST_CELLS).flagged
+        | find_concentrated(measures.top20_percent, LEAST_CELLS).flagged
         # Cells flagged for their RNA were not judged by the mitochondrial share before.
-        | find_mitochondrial(measures.mito_percent).flagged
+        | find_mitochondrial(measures.mito_percent, LEAST_CELLS).flagged
     )
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-# Hennig 2007: a cluster whose best match among reruns is below .75 is no pattern to trust.
-STABLE_JACCARD = 0.75
+from biocross.flow.clusters.stability import STABLE, Overlaps, best_jaccard, shared_events
+
 # Share of the cells that must lie in stable clusters at the chosen resolution.
 STABLE_SHARE = 0.9
 SUBSAMPLE = 0.8
@@ -95,13 +95,13 @@ def by_size(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return new[codes]
 
 
-def adjusted_rand(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+def adjusted_rand(both: Overlaps) -> float:
     """Agreement of two partitions, 1 where they are the same and 0 as by chance.
 
     Parameters
     ----------
-    first, second
-        Labels of the same cells, from 0, shape (cells,).
+    both
+        Cells that clusters share, of `shared_events`.
 
     Returns
     -------
@@ -112,38 +112,13 @@ def adjusted_rand(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
     ----------
     Hubert and Arabie 1985, J Classif 2:193.
     """
-    table = _contingency(first, second)
-    pairs = _pairs(table.data).sum()
-    rows = _pairs(np.asarray(table.sum(axis=1)).ravel()).sum()
-    columns = _pairs(np.asarray(table.sum(axis=0)).ravel()).sum()
-    expected = rows * columns / max(_pairs(np.array([len(first)]))[0], 1.0)
+    pairs, rows, columns, every = (
+        float((counts * (counts - 1.0) / 2).sum())
+        for counts in (both, both.sum(axis=1), both.sum(axis=0), both.sum(keepdims=True))
+    )
+    expected = rows * columns / max(every, 1.0)
     most = (rows + columns) / 2
-    return 1.0 if most == expected else float((pairs - expected) / (most - expected))
-
-
-def best_jaccard(
-    reference: NDArray[np.int64], rerun: NDArray[np.int64], n_clusters: int
-) -> NDArray[np.float64]:
-    """Jaccard index of each cluster with its best match in a rerun.
-
-    Parameters
-    ----------
-    reference, rerun
-        Labels of the same cells, from 0, shape (cells,).
-    n_clusters
-        Clusters of the reference.
-
-    Returns
-    -------
-    ndarray
-        NaN for a cluster none of whose cells was rerun, shape (n_clusters,).
-    """
-    table = _contingency(reference, rerun, n_clusters).toarray()
-    rows, columns = table.sum(axis=1, keepdims=True), table.sum(axis=0, keepdims=True)
-    joined = rows + columns - table
-    best: NDArray[np.float64] = (table / np.maximum(joined, 1)).max(axis=1)
-    best[rows.ravel() == 0] = np.nan
-    return best
+    return 1.0 if most == expected else (pairs - expected) / (most - expected)
 
 
 def cluster_stability(
@@ -175,28 +150,29 @@ def cluster_stability(
     ----------
     Hennig 2007, Comput Stat Data Anal 52:258.
     """
-    (stability,) = stabilities(graph, {resolution: labels}, seed, reruns)
+    (stability,) = stabilities(network(graph), {resolution: labels}, seed, reruns)
     return stability
 
 
 def stabilities(
-    graph: sparse.csr_matrix,
+    cells: Any,
     clusterings: Mapping[float, NDArray[np.int64]],
     seed: int,
     reruns: int = 5,
 ) -> list[Stability]:
-    """Apply `cluster_stability` to several resolutions, on the same parts of the cells."""
-    n_cells = graph.shape[0]
+    """Apply `cluster_stability` to several resolutions of a `network`, on the same parts of it."""
+    n_cells = cells.vcount()
     rand: list[list[float]] = [[] for _ in clusterings]
     jaccard: list[list[NDArray[np.float64]]] = [[] for _ in clusterings]
     for rerun in range(reruns):
         random = np.random.default_rng([seed, rerun])
         part = np.sort(random.choice(n_cells, max(1, round(SUBSAMPLE * n_cells)), replace=False))
-        cells = network(graph[part][:, part])
+        rest = cells.induced_subgraph(part.tolist())
         for position, (resolution, labels) in enumerate(clusterings.items()):
-            again = cluster_network(cells, resolution, seed + rerun + 1)
-            rand[position].append(adjusted_rand(labels[part], again))
-            jaccard[position].append(best_jaccard(labels[part], again, int(labels.max()) + 1))
+            again = cluster_network(rest, resolution, seed + rerun + 1)
+            both = shared_events(labels[part] + 1, again, int(labels.max()) + 1)
+            rand[position].append(adjusted_rand(both))
+            jaccard[position].append(best_jaccard(both))
     return [
         Stability(float(np.mean(values)), _mean_known(np.array(indices)))
         for values, indices in zip(rand, jaccard, strict=True)
@@ -204,8 +180,8 @@ def stabilities(
 
 
 def stable_share(labels: NDArray[np.int64], jaccard: NDArray[np.float64]) -> float:
-    """Share of the cells that lie in clusters with a Jaccard index of `STABLE_JACCARD` or more."""
-    stable = np.nan_to_num(jaccard) >= STABLE_JACCARD
+    """Share of the cells that lie in clusters with a Jaccard index of `STABLE` or more."""
+    stable = np.nan_to_num(jaccard) >= STABLE
     return float(stable[labels].mean())
 
 
@@ -229,19 +205,6 @@ def choose_resolution(resolutions: Sequence[float], shares: Sequence[float]) -> 
     if stable:
         return max(stable)
     return min(zip(resolutions, shares, strict=True), key=lambda pair: (-pair[1], pair[0]))[0]
-
-
-def _contingency(
-    first: NDArray[np.int64], second: NDArray[np.int64], n_rows: int | None = None
-) -> sparse.csr_matrix:
-    shape = (n_rows or int(first.max()) + 1, int(second.max()) + 1)
-    ones = np.ones(len(first))
-    table: sparse.csr_matrix = sparse.coo_matrix((ones, (first, second)), shape=shape).tocsr()
-    return table
-
-
-def _pairs(counts: NDArray[Any]) -> NDArray[np.float64]:
-    return np.asarray(counts * (counts - 1) / 2, dtype=np.float64)
 
 
 def _mean_known(values: NDArray[np.float64]) -> NDArray[np.float64]:
