@@ -93,7 +93,7 @@ def make_tiny(folder):
     (config / "simulation.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     # Pictures of every sample would take most of the time; test_demo.py asks for some by name.
     settings = config / "config.yaml"
-    text = settings.read_text().rstrip().replace("umap_cells: 5000", "umap_cells: 0")
+    text = settings.read_text().rstrip().replace("umap_cells: 4000", "umap_cells: 0")
     settings.write_text(text + "\n  sample_figures: false\n")
     write_sheets(config / "simulation.yaml", config, seed=1)
     return project

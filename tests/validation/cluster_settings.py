@@ -1,0 +1,129 @@
+"""Compare settings of the clusters on the cohorts of clustered_cohorts.py.
+
+``python tests/validation/cluster_settings.py`` prints the table; with ``--write`` it replaces its
+part of docs/validation.md.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":  # One thread, before numpy.
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import pandas as pd
+from validation.clustered_cohorts import PRIMARY, SCENARIOS
+from validation.clustering import (
+    Cohort,
+    Result,
+    compare_clusters,
+    files_of,
+    silence,
+    simulate,
+    train,
+    write_between,
+    write_table,
+)
+
+from biocross.flow.clusters import flow_map
+from biocross.flow.clusters.flow_map import read_maps
+from biocross.flow.clusters.groups import named_clusters
+from biocross.flow.events import read_events
+from biocross.tables import read_rows
+
+MARKS = ("<!-- settings of clusters: begin -->", "<!-- settings of clusters: end -->")
+# What the defaults are compared with.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "30 clusters": {"number": 30},
+    "60 clusters": {"number": 60},
+    "14 x 14 nodes": {"grid": 14},
+    "20 x 20 nodes": {"grid": 20},
+    "14 x 14 nodes, 80 clusters": {"grid": 14, "number": 80},
+    "20 x 20 nodes, 60 clusters": {"grid": 20, "number": 60},
+    "20 x 20 nodes, 100 clusters": {"grid": 20, "number": 100},
+    "14 x 14 nodes on every map, 100 clusters": {"grid": 14, "number": 100, "zoom_grid": 14},
+    "20 x 20, zoom 14 x 14, 100 clusters": {"grid": 20, "number": 100, "zoom_grid": 14},
+    "20 x 20 nodes on every map, 100 clusters": {"grid": 20, "number": 100, "zoom_grid": 20},
+    "20 x 20 nodes on every map, 200 clusters": {"grid": 20, "number": 200, "zoom_grid": 20},
+    "no zoom": {"zoom": []},
+    "5,000 events a sample": {"events_per_sample": 5_000},
+    "20,000 events a sample": {"events_per_sample": 20_000},
+}
+SEED = 1
+
+
+def try_settings(cohort: Cohort, folder: Path, **changes: Any) -> Result:
+    """Cluster a cohort without counting, and with one rerun of each kind in place of ten."""
+    seconds = train(cohort, folder, n_reruns=1, **changes)
+    maps, annotation = read_maps(folder / "map.arrow"), folder / "annotation.tsv"
+    zoomed = [one.cluster for one in named_clusters(read_rows(annotation)) if one.zoomed]
+    labels = {}
+    for name, path in files_of(cohort).items():
+        sample = read_events(path)
+        labels[name] = flow_map.find_clusters(maps, sample.values, sample.quality, zoomed)
+    compared = compare_clusters(cohort, labels, annotation)
+    return Result(compared, pd.DataFrame(), pd.DataFrame(), seconds)
+
+
+def compare_settings(keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Measure every one of `SETTINGS` on some cohorts."""
+    found: list[dict[str, Any]] = []
+    for key in keys:
+        with tempfile.TemporaryDirectory() as name, silence():
+            folder = Path(name)
+            cohort = simulate(SCENARIOS[key], folder)
+            for setting, changes in SETTINGS.items():
+                one = try_settings(cohort, folder / "clusters", seed=SEED, **changes)
+                found.append({"setting": setting, "cohort": key, **settings_scores(one)})
+    return found
+
+
+def settings_scores(one: Result) -> dict[str, Any]:
+    """Summarise a run: mean F1, the least of the primary populations, how many were not found."""
+    primary = [name for name in PRIMARY if name in one.f1.index]
+    return {
+        "mean": one.f1.mean(),
+        "primary": one.f1[primary].min(),
+        "lost": int((one.events.loc[one.f1.index, "found"] == 0).sum()),
+        "seconds": one.seconds,
+    }
+
+
+def settings_rows(found: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Iterator[str]:
+    """Write a row per setting: by cohort the mean F1, and the least of the primary populations."""
+    for setting in dict.fromkeys(one["setting"] for one in found):
+        of_cohort = {one["cohort"]: one for one in found if one["setting"] == setting}
+        cells = [
+            f"{of_cohort[key]['mean']:.3f} ({of_cohort[key]['primary']:.2f})"
+            if key in of_cohort
+            else ""
+            for key in keys
+        ]
+        lost = " + ".join(str(of_cohort[key]["lost"]) for key in keys if key in of_cohort)
+        seconds = np.mean([one["seconds"] for one in of_cohort.values()])
+        yield f"| {setting} | {' | '.join(cells)} | {lost} | {seconds:.0f} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, and write it into the document where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cohorts", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args(arguments)
+    names = [SCENARIOS[key].name for key in options.cohorts]
+    rows = settings_rows(compare_settings(options.cohorts), options.cohorts)
+    table = write_table(("settings", *names, "not found", "seconds"), rows)
+    print(table)
+    if options.write:
+        write_between(MARKS, table)
+
+
+if __name__ == "__main__":
+    main()
