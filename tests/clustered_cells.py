@@ -169,6 +169,7 @@ class Clustering:
         """Make the map."""
         self.zoom = zoom
         default = {"method": "som", "grid": 5, "number": 9, "events_per_sample": 2000, "seed": 1}
+        default |= {"zoom_grid": 10, "zoom_number": recipe.get("number", default["number"])}
         pool, *zoom_pools = self.pools()
         train_flow_map(
             events=events,

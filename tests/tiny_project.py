@@ -21,6 +21,22 @@ TINY = {
     },
 }
 
+# RNA of four patients, three of them in one arm, so that genes are tested there: a hashed library
+# of two patients, and four plain ones. Few genes keep their test short.
+TINY_RNA = {
+    "treatments": {
+        "mepolizumab": {"patients": 3},
+        "dupilumab": {"patients": 1, "without_visit": {}},
+    },
+    "events_per_sample": 1000,
+    "rna": {
+        "cells_per_sample": [110, 140],
+        "batches": ["run_1"],
+        "pools": [2, 0, 0],
+        "background": {"genes": 30},
+    },
+}
+
 
 class Project:
     """A copy of the project's workflow and configuration with its own results."""
@@ -83,17 +99,31 @@ def finished_project(tmp_path_factory):
     return project
 
 
-def make_tiny(folder):
+def make_tiny(folder, rna=False):
+    """Make a project of a few patients; with `rna`, of fewer, and without clusters of events."""
     project = Project(folder)
     config = folder / "config"
     study = yaml.safe_load((config / "simulation.yaml").read_text())
-    for name, arm in TINY["treatments"].items():
-        study["treatments"][name].update(arm)
-    study["events_per_sample"] = TINY["events_per_sample"]
+    merge(study, TINY_RNA if rna else TINY)
     (config / "simulation.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     # Pictures of every sample would take most of the time; test_demo.py asks for some by name.
     settings = config / "config.yaml"
     text = settings.read_text().rstrip().replace("umap_cells: 4000", "umap_cells: 0")
+    if rna:
+        text = text.replace("umap_cells: 0", "method: none")
+        text = text.replace(
+            "\nstatistics:", "\ncells: {resolutions: [0.6], n_genes: 300}\n\nstatistics:"
+        )
     settings.write_text(text + "\n  sample_figures: false\n")
-    write_sheets(config / "simulation.yaml", config, seed=1)
+    modalities = ("flow", "rna") if rna else ("flow",)
+    write_sheets(config / "simulation.yaml", config, seed=1, modalities=modalities)
     return project
+
+
+def merge(into, changes):
+    """Put values into nested dictionaries, and leave what they do not name."""
+    for key, value in changes.items():
+        if isinstance(value, dict) and value and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value

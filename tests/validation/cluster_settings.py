@@ -40,21 +40,33 @@ from biocross.tables import read_rows
 MARKS = ("<!-- settings of clusters: begin -->", "<!-- settings of clusters: end -->")
 # What the defaults are compared with.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "defaults": {},
-    "30 clusters": {"number": 30},
-    "60 clusters": {"number": 60},
-    "14 x 14 nodes": {"grid": 14},
-    "20 x 20 nodes": {"grid": 20},
-    "14 x 14 nodes, 80 clusters": {"grid": 14, "number": 80},
-    "20 x 20 nodes, 60 clusters": {"grid": 20, "number": 60},
-    "20 x 20 nodes, 100 clusters": {"grid": 20, "number": 100},
-    "14 x 14 nodes on every map, 100 clusters": {"grid": 14, "number": 100, "zoom_grid": 14},
-    "20 x 20, zoom 14 x 14, 100 clusters": {"grid": 20, "number": 100, "zoom_grid": 14},
-    "20 x 20 nodes on every map, 100 clusters": {"grid": 20, "number": 100, "zoom_grid": 20},
-    "20 x 20 nodes on every map, 200 clusters": {"grid": 20, "number": 200, "zoom_grid": 20},
-    "no zoom": {"zoom": []},
-    "5,000 events a sample": {"events_per_sample": 5_000},
-    "20,000 events a sample": {"events_per_sample": 20_000},
+    "defaults (20 x 20 nodes and 100 clusters where a map zooms in)": {},
+    **{
+        name: {"zoom_grid": 10, "zoom_number": changes.get("number", 40)} | changes
+        for name, changes in {
+            "10 x 10 nodes, 40 clusters on every map": {},
+            "30 clusters": {"number": 30},
+            "60 clusters": {"number": 60},
+            "14 x 14 nodes": {"grid": 14},
+            "20 x 20 nodes": {"grid": 20},
+            "14 x 14 nodes, 80 clusters": {"grid": 14, "number": 80},
+            "20 x 20 nodes, 60 clusters": {"grid": 20, "number": 60},
+            "20 x 20 nodes, 100 clusters": {"grid": 20, "number": 100},
+            "14 x 14 nodes on every map, 100 clusters": {
+                **{"grid": 14, "number": 100, "zoom_grid": 14}
+            },
+            "20 x 20, zoom 14 x 14, 100 clusters": {"grid": 20, "number": 100, "zoom_grid": 14},
+            "20 x 20 nodes on every map, 100 clusters": {
+                **{"grid": 20, "number": 100, "zoom_grid": 20}
+            },
+            "20 x 20 nodes on every map, 200 clusters": {
+                **{"grid": 20, "number": 200, "zoom_grid": 20}
+            },
+            "no zoom": {"zoom": []},
+            "5,000 events a sample": {"events_per_sample": 5_000},
+            "20,000 events a sample": {"events_per_sample": 20_000},
+        }.items()
+    },
 }
 SEED = 1
 

@@ -119,7 +119,6 @@ def train(
     cohort: Cohort,
     folder: Path,
     n_reruns: int = N_RERUNS,
-    zoom_grid: int = training.ZOOM_GRID,
     **changes: Any,
 ) -> float:
     """Train and name as the workflow does, with its defaults but for some changes.
@@ -132,8 +131,6 @@ def train(
         Receives the files of the workflow.
     n_reruns
         Of each kind, which measure stability.
-    zoom_grid
-        Nodes along each side of the maps of single populations.
     **changes
         Settings of ``flow.clusters`` that are not the defaults.
 
@@ -145,11 +142,12 @@ def train(
     folder.mkdir(exist_ok=True)
     settings = clustering_defaults() | changes
     prepared, pools = cohort.prepared, pools_of(folder, settings["zoom"])
-    recipe = [settings[k] for k in ("method", "grid", "number", "zoom", "events_per_sample")]
+    named = ("method", "grid", "number", "zoom", "zoom_grid", "zoom_number", "events_per_sample")
+    recipe = [settings[name] for name in named]
     maps, clusters, reruns = (folder / n for n in ("map.arrow", "clusters.tsv", "reruns.tsv"))
     start = time.process_time()
     rerun = functools.partial(cluster_stability, n_reruns=n_reruns)
-    with mock.patch.multiple(training, cluster_stability=rerun, ZOOM_GRID=zoom_grid):
+    with mock.patch.object(training, "cluster_stability", rerun):
         training.train_flow_map(
             *([*files_of(cohort).values()], prepared.panel, prepared.transforms, POPULATIONS),
             *(*recipe, settings["seed"], maps, pools[0], pools[1:], clusters),

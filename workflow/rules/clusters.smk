@@ -103,6 +103,8 @@ rule train_flow_map:
                 "grid",
                 "number",
                 "zoom",
+                "zoom_grid",
+                "zoom_number",
                 "events_per_sample",
                 "seed",
             )

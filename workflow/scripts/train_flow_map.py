@@ -11,6 +11,8 @@ with logged(snakemake):
         grid=snakemake.params.grid,
         number=snakemake.params.number,
         zoom=snakemake.params.zoom,
+        zoom_grid=snakemake.params.zoom_grid,
+        zoom_number=snakemake.params.zoom_number,
         events_per_sample=snakemake.params.events_per_sample,
         seed=snakemake.params.seed,
         map_out=snakemake.output.map,

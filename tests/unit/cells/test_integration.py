@@ -12,7 +12,7 @@ from biocross.cells.gathering import gather_libraries
 from biocross.cells.integration import integrate_cells
 from biocross.cells.normalise import log_normalise
 from biocross.errors import DesignError, TableError
-from biocross.tables import read_rows
+from biocross.tables import read_rows, write_rows
 
 SIZES = {"n_genes": 500, "n_components": 20, "resolutions": (0.5, 1.0)}
 
@@ -123,3 +123,28 @@ def test_flagged_cells_stay_out_and_values_that_are_no_counts_are_said(study, tm
     assert cells.n_obs == 1_200 - 5 * len(libraries)
     assert "counts" not in cells.layers
     assert "no counts" in capsys.readouterr().out
+
+
+def test_batches_are_left_as_they_are_on_request(study, tmp_path):
+    paths = integrate(study, tmp_path, batch_key=None)
+    cells = ad.read_h5ad(paths[0])
+    assert "X_pca_harmony" not in cells.obsm
+    assert not cells.uns["integration"]["integrated"]
+    (quality,) = (row for row in read_rows(paths[1]) if row["group"] == "all cells")
+    assert quality["before"] == quality["after"] < "0.6"
+    assert "asks for none" in quality["note"]
+
+
+def test_batches_that_hide_stimulations_are_not_removed(study, tmp_path):
+    """Donors of a study of stimulations have one visit: the levels are what is compared."""
+    libraries, samples = study
+    rows = [
+        row | {"visit": "single", "level": row["visit"], "batch": f"well_{row['visit']}"}
+        for row in read_rows(samples)
+    ]
+    sheet = tmp_path / "samples.tsv"
+    write_rows(sheet, tuple(rows[0]), rows)
+    paths = integrate((libraries, sheet), tmp_path)
+    integration = ad.read_h5ad(paths[0]).uns["integration"]
+    assert not integration["integrated"]
+    assert "remove the change" in integration["note"]

@@ -67,18 +67,18 @@ def test_nothing_of_clusters_where_none_were_sought():
 
 
 def test_references_follow_the_methods():
-    assert set(CLUSTER_REFERENCES) <= set(further_references(config(), False))
-    leiden = further_references(config(clusters={"method": "leiden"}), False)
+    assert set(CLUSTER_REFERENCES) <= set(further_references(config(), ("flow",)))
+    leiden = further_references(config(clusters={"method": "leiden"}), ("flow",))
     assert leiden == (LEIDEN_REFERENCE,)
-    assert further_references(config(clusters={"method": "none"}), False) == ()
-    assert CYTONORM_REFERENCE in further_references(config(normalisation="anchors"), False)
-    both = further_references(config(clusters={"method": "leiden"}), True)
+    assert further_references(config(clusters={"method": "none"}), ("flow",)) == ()
+    assert CYTONORM_REFERENCE in further_references(config(normalisation="anchors"), ("flow",))
+    both = further_references(config(clusters={"method": "leiden"}), ("flow", "rna"))
     assert both.count(LEIDEN_REFERENCE) == 1
     assert any("Harmony" in line for line in both)
 
 
 def rna(**cells):
-    return "\n".join(rna_paragraphs({"cells": config()["cells"] | cells}))
+    return "\n".join(rna_paragraphs({"cells": config()["cells"] | cells}, True))
 
 
 def test_rna_as_configured():

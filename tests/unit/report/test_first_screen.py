@@ -53,6 +53,18 @@ def test_what_others_see_stands_beside_the_finding(changes):
     assert not any("holds" in line for line in found["no_claim"])
 
 
+def test_where_nothing_could_be_tested_the_answer_says_so(changes):
+    assert answer(changes, 0.05, "visit")["untestable"] == []
+    few = changes.assign(status="too_few_pairs", n_pairs=2)
+    few.loc[few["population"] == "ILC2", ["status", "n_pairs"]] = ["not_measured", 0]
+    found = answer(few, 0.05, "visit")
+    (line,) = found["untestable"]
+    assert line.startswith("mepolizumab, month 4 - baseline: 2 complete pairs, and a test needs 3")
+    assert found["n_tested"] == 0
+    few.loc[few.index[few["population"] == "Th2"][0], "status"] = "tested"
+    assert answer(few, 0.05, "visit")["untestable"] == []
+
+
 def specification(**others):
     keys = ("treatment", "contrast", "population")
     return dict(zip(keys, ILC2, strict=True)) | {"aspect": "source", "status": "tested"} | others

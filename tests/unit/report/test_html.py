@@ -352,15 +352,18 @@ def test_untested_single_clusters_are_in_the_file_alone(tables):
 
 def test_cohort_names_who_lacks_what(tmp_path):
     (tmp_path / "pairs.tsv").write_text(
-        "treatment\tcontrast\tunit\tcomplete\tmissing\n"
-        "A\tm - b\t007\tyes\t\nA\tm - b\t008\tno\tm\nB\tm - b\t009\tno\tm, b\n"
+        "modality\ttreatment\tcontrast\tunit\tcomplete\tmissing\n"
+        "flow\tA\tm - b\t007\tyes\t\nflow\tA\tm - b\t008\tno\tm\n"
+        "flow\tB\tm - b\t009\tno\tm, b\nrna\tA\tm - b\t007\tyes\t\n"
     )
     rows = cohort_rows(read_pair_sheet(tmp_path / "pairs.tsv"))
     assert [(row["treatment"], row["complete"], row["incomplete"]) for row in rows] == [
         ("A", 1, 1),
         ("B", 0, 1),
+        ("A", 1, 0),
     ]
-    assert [row["who"] for row in rows] == ["008 lacks m", "009 lacks m, b"]
+    assert [row["who"] for row in rows] == ["008 lacks m", "009 lacks m, b", ""]
+    assert [row["modality"] for row in rows] == ["flow cytometry", "flow cytometry", "RNA"]
 
 
 def test_plot_tells_every_patient_and_the_test(tables):

@@ -130,3 +130,17 @@ def test_what_was_not_measured_is_not_described():
     assert "self-organising map" in of["flow",]
     assert any("Harmony" in line for line in references_of(config, ("rna",)))
     assert not any("Harmony" in line for line in references_of(config, ("flow",)))
+
+
+def test_rna_alone_is_not_compared_with_flow():
+    inputs = {"patients": "patients.tsv", "samples": "samples.tsv"}
+    config = complete_config({"inputs": inputs, "design": {"levels": ["a", "b"]}})
+    of = {
+        what: "\n".join((*methods_paragraphs(config, VERSIONS, what), *references_of(config, what)))
+        for what in (("rna",), ("flow", "rna"))
+    }
+    for words in ("logicle", "FlowSOM", "state marker", "both methods measured"):
+        assert words not in of["rna",]
+        assert words in of["flow", "rna"]
+    assert all("score of a set of genes" in text for text in of.values())
+    assert "score of a set of genes" not in methods()

@@ -28,7 +28,7 @@ def sums(golden, patients=6):
 def test_fold_changes_are_those_of_edger_and_limma(golden):
     counts, obs = sums(golden)
     compared = compare_visits(counts, obs, "baseline", "followup")
-    rows = {row["gene"]: row for row in gene_rows(compared, golden.index.to_numpy(), 1, True)}
+    rows = {row["gene"]: row for row in gene_rows(compared, golden.index.to_numpy(), True)}
     own = np.array([rows[gene]["log2_fold"] for gene in rows])
     p = np.array([rows[gene]["p_value"] for gene in rows])
     for peer in ("edger", "limma"):
@@ -47,14 +47,14 @@ def test_fold_changes_are_those_of_edger_and_limma(golden):
 def test_two_pairs_show_folds_and_claim_nothing(golden):
     counts, obs = sums(golden, patients=2)
     compared = compare_visits(counts, obs, "baseline", "followup")
-    rows = list(gene_rows(compared, golden.index.to_numpy(), 1, True))
+    rows = list(gene_rows(compared, golden.index.to_numpy(), True))
     assert {row["status"] for row in rows} == {"too_few_pairs"}
     assert all(row["p_value"] is None and np.isfinite(row["log2_fold"]) for row in rows)
 
 
 def test_counts_that_were_normalised_are_refused(golden):
     compared = compare_visits(*sums(golden), "baseline", "followup")
-    (row,) = gene_rows(compared, golden.index.to_numpy(), 1, whole=False)
+    (row,) = gene_rows(compared, golden.index.to_numpy(), whole=False)
     assert row["status"] == "not_possible"
     assert "raw counts" in row["note"]
 
@@ -72,7 +72,7 @@ def test_few_cells_at_one_visit_drop_the_patient(golden):
 def test_too_few_patients_are_said(golden, patients):
     counts, obs = sums(golden, patients)
     compared = compare_visits(counts, obs, "baseline", "followup")
-    (row,) = gene_rows(compared, golden.index.to_numpy(), 1, True)
+    (row,) = gene_rows(compared, golden.index.to_numpy(), True)
     assert (row["status"], row["n_pairs"]) == ("underpowered", patients)
 
 

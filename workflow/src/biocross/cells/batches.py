@@ -25,6 +25,9 @@ class BatchPlan(NamedTuple):
     note: str
 
 
+NOT_ASKED = BatchPlan(False, "not integrated: the configuration asks for none (cells.batch: null)")
+
+
 def refuse_key(key: str) -> None:
     """Refuse to integrate over anything but a batch.
 

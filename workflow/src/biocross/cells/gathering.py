@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from biocross.cells.flags import NO_SAMPLE
+from biocross.cells.normalise import log_normalise
 from biocross.errors import DesignError, TableError
 
 SAMPLE_KEYS = ("patient_id", "visit", "treatment", "batch", "tissue")
@@ -27,7 +28,8 @@ def gather_libraries(paths: Sequence[Path | str], samples: Sequence[dict[str, st
     Returns
     -------
     anndata.AnnData
-        `X` counts of all genes that any library has; a gene that a library lacks is 0 there.
+        `X` counts of all genes that any library has; a gene that a library lacks is 0 there. Where
+        some libraries are normalised already, the counts of the others are log-normalised.
 
     Raises
     ------
@@ -41,9 +43,21 @@ def gather_libraries(paths: Sequence[Path | str], samples: Sequence[dict[str, st
     if n_cells < LEAST_CELLS:
         raise DesignError(
             f"{n_cells} cells of all libraries passed quality, too few to be integrated "
-            f"(at least {LEAST_CELLS}); look at the ledgers in results/cells/libraries"
+            f"(at least {LEAST_CELLS}); {_why_few(paths)}"
         )
     return cells
+
+
+def _why_few(paths: Sequence[Path | str]) -> str:
+    """Tell why libraries were excluded, or where it stands what their cells lack."""
+    import anndata as ad
+
+    said = {Path(path).stem: ad.read_h5ad(path).uns.get("library", {}) for path in paths}
+    reasons = [f"{name} {of['excluded']}" for name, of in said.items() if "excluded" in of]
+    if not reasons:
+        return "look at the ledgers in results/cells/libraries"
+    more = f", and {len(reasons) - 1} more are excluded" if len(reasons) > 1 else ""
+    return f"{reasons[0]}{more}: see the ledgers in results/cells/libraries"
 
 
 def gather_flagged(
@@ -67,8 +81,10 @@ def gather_flagged(
 
     known = {row["sample_id"]: row for row in samples}
     parts = []
+    whole = []
     for path in paths:
         part = ad.read_h5ad(path)
+        whole += [_has_counts(part)] if part.n_obs else []
         chosen = np.isin(part.obs["flag"].to_numpy(), list(flags))
         chosen &= part.obs["sample_id"].to_numpy() != NO_SAMPLE
         words = "pass" if 0 in flags else "are looked at again"
@@ -86,6 +102,8 @@ def gather_flagged(
         parts.append(part)
     if not parts:
         return None
+    if any(whole) and not all(whole):
+        _put_on_one_scale(parts)
     proteins = _joined_proteins(parts)
     cells = ad.concat(parts, join="outer", merge="first", fill_value=0)
     cells.X = sparse.csr_matrix(cells.X)
@@ -99,6 +117,18 @@ def gather_flagged(
         if cells.obs[key].dtype.kind not in "biuf":
             cells.obs[key] = cells.obs[key].astype(str).astype("category")
     return cells
+
+
+def _has_counts(part: Any) -> bool:
+    return bool(part.uns.get("library", {}).get("is_integer", True))
+
+
+def _put_on_one_scale(parts: Sequence[Any]) -> None:
+    """Log-normalise counts, for they stand beside values that are normalised already."""
+    for part in parts:
+        if _has_counts(part):
+            print(f"{part.obs['library'].iloc[0]}: log-normalised, as other libraries are already")
+            part.X = log_normalise(sparse.csr_matrix(part.X))
 
 
 def _name_proteins(part: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from biocross.cells.batches import BatchPlan, plan_batches, refuse_key
+from biocross.cells.batches import NOT_ASKED, BatchPlan, plan_batches, refuse_key
 from biocross.cells.embedding import harmonise, principal_components
 from biocross.cells.gathering import gather_libraries
 from biocross.cells.integration_quality import QUALITY_COLUMNS, quality_rows
@@ -67,7 +67,7 @@ def integrate_cells(
     integrated_out: Path | str,
     quality_out: Path | str,
     resolutions_out: Path | str,
-    batch_key: str = "batch",
+    batch_key: str | None = "batch",
     n_genes: int = 2_000,
     n_components: int = 40,
     n_neighbours: int = 15,
@@ -92,7 +92,7 @@ def integrate_cells(
     resolutions_out
         Stability of the clusters of each resolution, with `RESOLUTION_COLUMNS`.
     batch_key
-        Column of the samples that is integrated over.
+        Column of the samples that is integrated over; None for no integration.
     n_genes, n_components, n_neighbours
         Of the embedding.
     resolutions
@@ -109,13 +109,16 @@ def integrate_cells(
     TableError
         A library names a sample that the sheet does not know.
     """
-    refuse_key(batch_key)
-    cells = gather_libraries(libraries, read_rows(samples))
+    if batch_key is not None:
+        refuse_key(batch_key)
+    sheet = read_rows(samples)
+    cells = gather_libraries(libraries, sheet)
     values = _normalised(cells)
     markers = {gene for each in load_markers(Path(populations)).values() for gene in each.present}
-    plan = _plan(cells, batch_key)
+    plan = _plan(cells, sheet, batch_key)
     print(plan.note)
-    batches, names = _codes(cells.obs[batch_key])
+    # Batches are looked at, and said to be apart, where they are left as they are, too.
+    batches, names = _codes(cells.obs[batch_key or "batch"])
     genes = [str(gene) for gene in cells.var_names]
     embedded = embed(
         values,
@@ -219,11 +222,18 @@ def _normalised(cells: Any) -> sparse.csr_matrix:
     return sparse.csr_matrix(cells.X, dtype=np.float32)
 
 
-def _plan(cells: Any, batch_key: str) -> BatchPlan:
+def _plan(cells: Any, sheet: Sequence[dict[str, str]], batch_key: str | None) -> BatchPlan:
+    """Decide by the samples that have cells; what is compared may be visits or stimulations."""
+    if batch_key is None:
+        return NOT_ASKED
     if batch_key not in cells.obs:
         raise DesignError(f'the samples have no column "{batch_key}" to integrate over')
-    rows = cells.obs[[batch_key, "visit", "patient_id"]].astype(str).drop_duplicates()
-    return plan_batches(*(list(rows[key]) for key in (batch_key, "visit", "patient_id")))
+    with_cells = set(cells.obs["sample_id"].astype(str))
+    rows = [row for row in sheet if row["sample_id"] in with_cells]
+    compared = [row.get("level") or row["visit"] for row in rows]
+    return plan_batches(
+        [row[batch_key] for row in rows], compared, [row["patient_id"] for row in rows]
+    )
 
 
 def _cluster(

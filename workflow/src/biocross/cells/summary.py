@@ -103,7 +103,7 @@ def summarise_cells(
     mixed = mixed_populations(vocabulary)
     tested = [name for name in tally.counted if name not in mixed]
     sums = sum_populations(named, tally, tested)
-    rows = cells_rows(tally, tested, sums, told, vocabulary)
+    rows = cells_rows(tally, tested, sums, told, vocabulary, named.is_integer)
     write_rows(cells_per_population_out, CELLS_COLUMNS, rows)
     _write_pseudobulk(pseudobulk_out, named, tally, tested, sums)
     print("scoring sets of genes and proteins", flush=True)

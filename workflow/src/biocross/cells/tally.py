@@ -19,6 +19,7 @@ CELLS_COLUMNS = (
     *("patient_id", "visit", "treatment", "sample_id", "population", "n_cells", "n_counts"),
     *("status", "note"),
 )
+NO_COUNTS = "the counts are no whole numbers, as if normalised; its genes are not tested"
 FEW = f"fewer than {MIN_CELLS} cells or {MIN_COUNTS:,} counts: its genes are not tested"
 MIXED = "holds several lineages: a change of their mixture would look like one of genes"
 
@@ -161,6 +162,7 @@ def cells_rows(
     sums: Mapping[str, Pseudobulk],
     told: Mapping[str, Mapping[str, str]],
     vocabulary: Vocabulary,
+    is_integer: bool = True,
 ) -> Iterator[dict[str, object]]:
     """Say of every sample and population how many cells it has, and whether that is enough.
 
@@ -176,13 +178,15 @@ def cells_rows(
         Rows of ``annotation.tsv`` by population.
     vocabulary
         The populations.
+    is_integer
+        Whether the cells have counts that can be summed.
 
     Yields
     ------
     dict
         Rows with `CELLS_COLUMNS`; the status is ``enough``, ``underpowered``, ``none`` (no cells)
         or ``not_possible`` (which cells these are cannot be told, or they are of several
-        lineages).
+        lineages, or have no counts).
     """
     enough = {name: is_enough(sums[name]) for name in tested}
     column = {name: position for position, name in enumerate(tally.counted)}
@@ -200,7 +204,9 @@ def cells_rows(
             else:
                 n_cells = int(tally.n_cells[row, column[name]])
                 found |= {"n_cells": n_cells, "note": MIXED}
-                if name in enough:
+                if name in enough and not is_integer:
+                    found["note"] = NO_COUNTS
+                elif name in enough:
                     n_counts = int(sums[name].sums[row].sum())
                     found |= {"n_counts": n_counts, **_verdict(n_cells, bool(enough[name][row]))}
             yield keys | found

@@ -1,6 +1,6 @@
 """The methods of clustering, normalisation and single-cell RNA, from the configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from biocross.cells.demultiplex import MIN_POSTERIOR
@@ -127,20 +127,22 @@ def _normalised(flow: Mapping[str, Any]) -> str:
     )
 
 
-def rna_paragraphs(config: Mapping[str, Any]) -> list[str]:
+def rna_paragraphs(config: Mapping[str, Any], with_flow: bool) -> list[str]:
     """Describe single-cell RNA from libraries to gene changes.
 
     Parameters
     ----------
     config
         The complete configuration.
+    with_flow
+        Whether the study has flow cytometry, too.
 
     Returns
     -------
     list of str
         Paragraphs on quality, on populations, and on genes.
     """
-    return [_quality(), _populations(config["cells"]), _genes()]
+    return [_quality(), _populations(config["cells"]), _genes(with_flow)]
 
 
 def _quality() -> str:
@@ -179,27 +181,29 @@ def _integrated(batch: str | None) -> str:
     return f"Harmony corrected it for {batch.replace('_', ' ')}, never for visit or patient"
 
 
-def _genes() -> str:
+def _genes(with_flow: bool) -> str:
+    compared = (
+        " Where both methods measured a population, frequencies and changes were compared patient "
+        "by patient by Spearman's correlation, with bootstrap intervals."
+    )
     return (
         "For changes of genes the counts of each population were summed per sample (at least "
         f"{MIN_CELLS} cells and {MIN_COUNTS:,} counts at both visits; genes with a median of "
         f"{MIN_MEDIAN_COUNT} counts) and fitted by PyDESeq2 with the design ~ patient + visit; "
         "fold changes are not shrunken, and below three pairs nothing is claimed. False discovery "
-        "rates are controlled within population, treatment and contrast. Where both methods "
-        "measured a population, frequencies and changes were compared patient by patient by "
-        "Spearman's correlation, with bootstrap intervals."
-    )
+        "rates are controlled within population, treatment and contrast."
+    ) + (compared if with_flow else "")
 
 
-def further_references(config: Mapping[str, Any], with_rna: bool) -> tuple[str, ...]:
+def further_references(config: Mapping[str, Any], modalities: Collection[str]) -> tuple[str, ...]:
     """Return the references of the paragraphs here.
 
     Parameters
     ----------
     config
         The complete configuration.
-    with_rna
-        Whether the study has single-cell RNA.
+    modalities
+        What was measured, ``flow``, ``rna`` or both.
 
     Returns
     -------
@@ -207,10 +211,10 @@ def further_references(config: Mapping[str, Any], with_rna: bool) -> tuple[str, 
         Each once.
     """
     flow = config["flow"]
+    by = flow["clusters"]["method"]
     found: list[str] = []
-    if config["inputs"]["samples"] and flow["clusters"]["method"] != "none":
-        is_leiden = flow["clusters"]["method"] == "leiden"
-        found += [LEIDEN_REFERENCE] if is_leiden else CLUSTER_REFERENCES
+    if "flow" in modalities and config["inputs"]["samples"] and by != "none":
+        found += [LEIDEN_REFERENCE] if by == "leiden" else CLUSTER_REFERENCES
         found += [CYTONORM_REFERENCE] if flow["normalisation"] == "anchors" else []
-    found += RNA_REFERENCES if with_rna else ()
+    found += RNA_REFERENCES if "rna" in modalities else ()
     return tuple(dict.fromkeys(found))

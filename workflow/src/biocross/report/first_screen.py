@@ -1,15 +1,17 @@
 """What opens the report: the answer in sentences, and what casts doubt on it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from biocross.cohort.sheets import counted
 from biocross.report.figures import records
 from biocross.report.sources import first_screen, may_open
 from biocross.report.words import finding, format_p, no_finding, plain, source_words
 from biocross.statistics.families import CONFIRMATORY
+from biocross.statistics.kernels.moderation import MIN_PAIRS
 from biocross.statistics.pairs import read_table
 
 # Treatment, contrast, population.
@@ -43,7 +45,8 @@ def answer(
     -------
     dict
         Sentences: ``confirmed``; ``no_claim`` (the other primary populations);
-        ``exploratory`` (in percent of parent, strongest first); and ``n_confirmatory``.
+        ``exploratory`` (in percent of parent, strongest first); ``untestable`` (contrasts with
+        too few pairs for any test). And ``n_confirmatory``, ``n_tested``.
     """
     primary = table["family"] == CONFIRMATORY
     tested = table[table["status"] == "tested"]
@@ -70,8 +73,22 @@ def answer(
             for row in records(rest)
         ],
         "exploratory": [finding(row, contrast_column) for row in records(strongest)],
+        "untestable": list(_untestable(table)),
         "n_confirmatory": len(confirmatory),
+        "n_tested": len(tested),
     }
+
+
+def _untestable(table: pd.DataFrame) -> Iterator[str]:
+    """Say which contrasts have too few pairs for anything to be tested."""
+    for (treatment, contrast), rows in table.groupby(["treatment", "contrast"], sort=False):
+        few = rows[rows["status"] == "too_few_pairs"]
+        if len(few) and not (rows["status"] == "tested").any():
+            pairs = counted(int(few["n_pairs"].max()), "complete pair")
+            yield (
+                f"{treatment}, {plain(contrast)}: {pairs}, and a test needs {MIN_PAIRS}; "
+                "differences are shown, and nothing is claimed"
+            )
 
 
 def _asked(row: Mapping[str, Any]) -> Asked:
@@ -118,7 +135,11 @@ def other_ways(
         }
         for row in records(read_table(findings)):
             if row["verdict"] in verdicts:
-                said.setdefault(_asked(row), []).append(f"{other}: {verdicts[row['verdict']]}")
+                # The note says why a modality could not test it.
+                tested = pd.isna(row["note"]) or f"{other.lower()}:" not in row["note"]
+                said.setdefault(_asked(row), []).append(
+                    f"{other}: {verdicts[row['verdict']] if tested else 'cannot tell'}"
+                )
     return said
 
 

@@ -156,12 +156,14 @@ def write_report(
 
 
 def cohort_rows(pairs: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count complete pairs per treatment and contrast, naming who misses what."""
+    """Count complete pairs per modality, treatment and contrast, naming who misses what."""
     rows = []
-    for (treatment, contrast), part in pairs.groupby(["treatment", "contrast"], sort=True):
+    keys = ["modality", "treatment", "contrast"]
+    for (modality, treatment, contrast), part in pairs.groupby(keys, sort=True):
         missing = part[part["complete"] == "no"]
         rows.append(
             {
+                "modality": "RNA" if modality == "rna" else "flow cytometry",
                 "treatment": treatment,
                 "contrast": contrast,
                 "complete": int((part["complete"] == "yes").sum()),

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from biocross.cells.gene_sets import N_CONTROLS
 from biocross.cohort.design import parse_contrast
 from biocross.cohort.gate_files import are_drawn_elsewhere
 from biocross.flow.flagging import flag_steps
@@ -13,9 +14,11 @@ from biocross.report.cluster_methods import (
     rna_paragraphs,
 )
 
-REFERENCES = (
+LOGICLE_REFERENCE = (
     "Moore WA, Parks DR. Update for the logicle data scale including operational code "
-    "implementations. Cytometry A 2012;81A:273.",
+    "implementations. Cytometry A 2012;81A:273."
+)
+REFERENCES = (
     "Smyth GK. Linear models and empirical Bayes methods for assessing differential expression. "
     "Stat Appl Genet Mol Biol 2004;3:3.",
     "Phipson B, et al. Robust hyperparameter estimation protects against hypervariable genes. "
@@ -78,10 +81,10 @@ def methods_paragraphs(
             if with_files
             else []
         ),
-        *(rna_paragraphs(config) if "rna" in modalities else []),
+        *(rna_paragraphs(config, "flow" in modalities) if "rna" in modalities else []),
         *([_imported()] if inputs["counts"] else []),
         _frequencies(config["design"]),
-        *([_markers(statistics)] if inputs["samples"] else []),
+        *([_markers(statistics, modalities)] if inputs["samples"] else []),
         _sensitivity(statistics),
         _multiplicity(statistics),
     ]
@@ -102,7 +105,11 @@ def references_of(config: Mapping[str, Any], modalities: Collection[str]) -> tup
     tuple of str
         In the order of the paragraphs, the statistics first.
     """
-    return (*REFERENCES, *further_references(config, "rna" in modalities))
+    return (
+        *([LOGICLE_REFERENCE] if "flow" in modalities else []),
+        *REFERENCES,
+        *further_references(config, modalities),
+    )
 
 
 def contrasts_of(design: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -208,12 +215,18 @@ def _frequencies(design: Mapping[str, Any]) -> str:
     )
 
 
-def _markers(statistics: Mapping[str, Any]) -> str:
+def _markers(statistics: Mapping[str, Any], modalities: Collection[str]) -> str:
+    levels = {
+        "flow": "The level of a state marker in a population was the median of its transformed "
+        f"values in samples with at least {statistics['min_cells']} cells. ",
+        "rna": "The score of a set of genes was the mean over its genes of log2 of a population's "
+        f"summed counts over those of {N_CONTROLS} genes of similar expression. ",
+    }
     return (
-        "The level of a state marker in a population was the median of its transformed values in "
-        f"samples with at least {statistics['min_cells']} cells. Changes were tested by a paired t "
-        "test with weights 1 / (tau² + v0 + v1), v being the sampling variance of a median and "
-        "tau² the estimated variance of the true change between patients."
+        "".join(sentence for modality, sentence in levels.items() if modality in modalities)
+        + "Changes were tested by a paired t test with weights 1 / (tau² + v0 + v1), v being the "
+        "sampling variance of a level and tau² the estimated variance of the true change between "
+        "patients."
     )
 
 

@@ -38,8 +38,8 @@ CELL_STEPS = {
 CAPTIONS = {
     "umap": (
         "Cells of all libraries",
-        "After integration, on the plane of UMAP. Visits, batches and patients should mix within a "
-        "kind of cell; distances and areas are no measurements.",
+        "On the plane of UMAP, integrated where batches were. Visits, batches and patients should "
+        "mix within a kind of cell; distances and areas are no measurements.",
     ),
     "composition": (
         "What the samples are made of",

@@ -26,6 +26,7 @@ READOUT_WORDS = {
     "composition": "composition",
     "median": "median",
     "percent_positive": "% positive",
+    "score": "gene-set score",
 }
 # Where a table holds so many tests that only these are shown.
 SMALL_P = 0.05

@@ -1,7 +1,7 @@
 """Which genes changed within patients: sums over the cells of a population, tested pair by pair."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,7 +63,7 @@ def find_gene_changes(
     samples, pairs
         ``results/cohort/samples.tsv`` and ``results/cohort/pairs.tsv``.
     n_threads
-        Threads of the fits; the numbers do not depend on it.
+        Comparisons that are tested side by side; the numbers do not depend on it.
     changes_out
         One row per treatment, contrast, population and gene that has enough counts; one row
         without a gene where a population could not be tested.
@@ -75,7 +75,7 @@ def find_gene_changes(
     obs = summed.obs.merge(sheet[["sample_id", "unit", "level"]], on="sample_id", how="left")
     genes = summed.var_names.to_numpy(dtype=str)
     whole = bool(summed.uns.get("is_integer", True))
-    rows: list[dict[str, Any]] = []
+    asked_of: list[tuple[dict[str, Any], Comparison]] = []
     for asked, units in _questions(read_pair_sheet(pairs)):
         for population in dict.fromkeys(obs["population"]):
             keys = {"modality": "rna", "source": "cluster", "population": str(population)}
@@ -85,11 +85,26 @@ def find_gene_changes(
                 np.asarray(summed.X[own]), obs.iloc[own], asked.baseline, asked.followup
             )
             print(f"{asked.treatment}, {asked.contrast}, {population}: {_words(compared)}")
-            rows += (keys | row for row in gene_rows(compared, genes, n_threads, whole))
+            asked_of.append((keys, compared))
+    found = _in_parallel([compared for _, compared in asked_of], genes, n_threads, whole)
+    rows = [keys | row for (keys, _), of_one in zip(asked_of, found, strict=True) for row in of_one]
     for row in rows:
         row["family"] = exploratory(row, "modality", "treatment", "contrast", "population")
     correct_families(rows)
     write_rows(changes_out, GENE_CHANGE_COLUMNS, rows)
+
+
+def _in_parallel(
+    comparisons: Sequence[Comparison], genes: NDArray[Any], n_threads: int, whole: bool
+) -> list[list[dict[str, Any]]]:
+    """Test comparisons side by side: PyDESeq2 itself gains nothing from a second thread."""
+    from joblib import Parallel, delayed, parallel_config
+
+    jobs = (delayed(gene_rows)(compared, genes, whole) for compared in comparisons)
+    # Small matrices: threads within a fit would only wait for one another.
+    with parallel_config("loky", n_jobs=n_threads, inner_max_num_threads=1):
+        found: list[list[dict[str, Any]]] = Parallel()(jobs)
+    return found
 
 
 class _Asked(NamedTuple):
@@ -149,9 +164,7 @@ def compare_visits(
     )
 
 
-def gene_rows(
-    compared: Comparison, genes: NDArray[Any], n_threads: int, whole: bool
-) -> Iterator[dict[str, Any]]:
+def gene_rows(compared: Comparison, genes: NDArray[Any], whole: bool) -> list[dict[str, Any]]:
     """Test the genes of one comparison.
 
     Parameters
@@ -160,14 +173,12 @@ def gene_rows(
         Of `compare_visits`.
     genes
         Names, shape (genes,).
-    n_threads
-        Threads of the fits.
     whole
         Whether the counts were whole numbers before they were summed; others are refused.
 
-    Yields
-    ------
-    dict
+    Returns
+    -------
+    list of dict
         Rows with `GENE_CHANGE_COLUMNS`. Below three pairs fold changes are shown without p
         values: with two, one number is left to estimate a variance from.
     """
@@ -177,22 +188,23 @@ def gene_rows(
         shared["cells_median"] = float(np.median(compared.n_cells))
     if not whole:
         why = "the counts are no whole numbers, as if normalised; gene changes need raw counts"
-        yield shared | {"status": "not_possible", "note": why}
-        return
+        return [shared | {"status": "not_possible", "note": why}]
     if n_pairs < 2:
-        yield shared | {"status": "underpowered", "note": _why_few(n_pairs)}
-        return
+        return [shared | {"status": "underpowered", "note": _why_few(n_pairs)}]
     kept = np.median(compared.counts, axis=0) >= MIN_MEDIAN_COUNT
     if kept.sum() < 2:
         why = f"no genes with {MIN_MEDIAN_COUNT} counts in the median sample"
-        yield shared | {"status": "underpowered", "note": why}
-        return
-    found = fit(compared, genes, kept, n_threads)
+        return [shared | {"status": "underpowered", "note": why}]
+    found = fit(compared, genes, kept)
+    return [shared | row for row in _fitted_rows(found, n_pairs)]
+
+
+def _fitted_rows(found: pd.DataFrame, n_pairs: int) -> Iterator[dict[str, Any]]:
     enough = n_pairs >= MIN_PAIRS
     for gene, row in found.iterrows():
         margin = NORMAL_95 * float(row["lfcSE"])
         fold = float(row["log2FoldChange"])
-        yield shared | {
+        yield {
             "gene": str(gene),
             "mean_count": float(row["baseMean"]),
             "log2_fold": fold,
@@ -222,9 +234,7 @@ def _words(compared: Comparison) -> str:
     return f"{len(compared.units) // 2} pairs, {compared.n_incomplete} incomplete"
 
 
-def fit(
-    compared: Comparison, genes: NDArray[Any], kept: NDArray[np.bool_], n_threads: int
-) -> pd.DataFrame:
+def fit(compared: Comparison, genes: NDArray[Any], kept: NDArray[np.bool_]) -> pd.DataFrame:
     """Fit ``~ patient + visit`` to the sums of every gene by negative binomial regression.
 
     Parameters
@@ -235,8 +245,6 @@ def fit(
         Names, shape (genes,).
     kept
         Which of them are fitted, shape (genes,).
-    n_threads
-        Threads.
 
     Returns
     -------
@@ -262,7 +270,7 @@ def fit(
         },
         index=names,
     )
-    inference = DefaultInference(n_cpus=n_threads)
+    inference = DefaultInference(n_cpus=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = DeseqDataSet(

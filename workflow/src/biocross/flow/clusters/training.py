@@ -33,8 +33,6 @@ RERUN_COLUMNS = ("map", "kind", "rerun", "cluster", "other", "n")
 NUMBER_COLUMNS = ("map", *Candidate._fields)
 # Numbers of clusters to choose from, as shares of the nodes.
 CANDIDATES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
-# A second map has so many nodes on each side: 100 for what are few kinds of cells.
-ZOOM_GRID = 10
 # Below this many events a second map could not tell anything.
 LEAST_ZOOM_EVENTS = 500
 # A sample that gives less than this share of what others give is named.
@@ -111,6 +109,8 @@ def train_flow_map(
     grid: int,
     number: int | None,
     zoom: Sequence[str],
+    zoom_grid: int,
+    zoom_number: int | None,
     events_per_sample: int,
     seed: int,
     map_out: Path | str,
@@ -130,8 +130,8 @@ def train_flow_map(
         ``panel.tsv``, the cohort's transforms, and ``populations.yaml``.
     method, grid, number, seed
         See `Recipe`.
-    zoom
-        Populations that get maps of their own.
+    zoom, zoom_grid, zoom_number
+        Populations that get maps of their own, and nodes and clusters of these.
     events_per_sample
         How many events of each sample the map is made of.
     map_out
@@ -166,6 +166,7 @@ def train_flow_map(
             "(kind lineage in the panel), or no events that pass; set flow.clusters.method to none"
         )
     recipe = Recipe(method, grid, number, seed)
+    closer_recipe = Recipe(method, zoom_grid, zoom_number, seed)
     print(f"{pool.sample.size} events of {len(pool.meta)} samples, {len(axes)} markers")
     _tell_of_small_samples(pool)
     main = train(pool, axes, recipe)
@@ -174,7 +175,11 @@ def train_flow_map(
     vocabulary, zeros = load_vocabulary(Path(populations)), zeros_by_marker(transforms)
     for population, path in zip(zoom, zoom_pools_out, strict=True):
         borders = _borders_of(population, pool, axes, vocabulary, zeros)
-        closer = _look_closer(events, pool, axes, population, borders, recipe) if borders else None
+        closer = (
+            _look_closer(events, pool, axes, population, borders, closer_recipe)
+            if borders
+            else None
+        )
         if closer is not None:
             trained.append(closer.numbered_on(trained[-1]))
             zooms.append(Zoom(population, tuple(borders), trained[-1].trained.map))
@@ -309,7 +314,7 @@ def _look_closer(
     if not rest:
         print(f"no map of {population}: no marker is left that could tell its parts")
         return None
-    found = train(close, rest, recipe._replace(grid=ZOOM_GRID))
+    found = train(close, rest, recipe)
     return Layer(population, found, close, percent)
 
 
