@@ -37,6 +37,8 @@ TINY_RNA = {
     },
 }
 
+SMALL_MAPS = "umap_cells: 0\n    zoom_grid: 10\n    zoom_number: 40"
+
 
 class Project:
     """A copy of the project's workflow and configuration with its own results."""
@@ -108,9 +110,9 @@ def make_tiny(folder, rna=False):
     (config / "simulation.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     # Pictures of every sample would take most of the time; test_demo.py asks for some by name.
     settings = config / "config.yaml"
-    text = settings.read_text().rstrip().replace("umap_cells: 4000", "umap_cells: 0")
+    text = settings.read_text().rstrip().replace("umap_cells: 4000", SMALL_MAPS)
     if rna:
-        text = text.replace("umap_cells: 0", "method: none")
+        text = text.replace(SMALL_MAPS, "method: none")
         text = text.replace(
             "\nstatistics:", "\ncells: {resolutions: [0.6], n_genes: 300}\n\nstatistics:"
         )
@@ -121,7 +123,7 @@ def make_tiny(folder, rna=False):
 
 
 def merge(into, changes):
-    """Put values into nested dictionaries, and leave what they do not name."""
+    """Put values into nested dictionaries, and leave what they do not name; {} empties one."""
     for key, value in changes.items():
         if isinstance(value, dict) and value and isinstance(into.get(key), dict):
             merge(into[key], value)

@@ -253,5 +253,10 @@ def test_shipped_phenotypes_use_known_markers_that_no_drug_masks(shipped, pytest
 
 def test_what_holds_a_population_is_told_from_the_inside_out(shipped):
     assert [*within("Th2", shipped)][:3] == ["Th2", "CD4_memory", "CD4_T"]
-    assert [*within("ILC2_CD117low", shipped)][:4] == ["ILC2_CD117low", "ILC2", "ILC", "lymphocytes"]
+    assert [*within("ILC2_CD117low", shipped)][:4] == [
+        "ILC2_CD117low",
+        "ILC2",
+        "ILC",
+        "lymphocytes",
+    ]
     assert [*within("live_singlets", shipped)] == ["live_singlets"]

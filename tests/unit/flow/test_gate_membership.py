@@ -25,7 +25,7 @@ def test_events_with_the_same_gates_share_a_combination():
     code, names = combinations(bits(*rows), order)
     assert names[0] == []
     assert [names[one] for one in code] == [[f"p{bit}" for bit in row] for row in rows]
-    assert len(names) == len({row for row in rows})
+    assert len(names) == len(set(rows))
 
 
 def test_no_event_outside_all_gates_still_leaves_number_0_to_none():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.flow.clusters.colours import GREY as NO_FAMILY
 from biocross.flow.clusters.colours import category_colours, population_colours
-from biocross.flow.clusters.groups import SINGLE, cluster_name
+from biocross.flow.clusters.groups import MAIN, SINGLE, cluster_name
 from biocross.report.style import GREY, STYLE, save_figure
 from biocross.report.words import plain
 from biocross.tables import read_rows
@@ -91,7 +91,7 @@ def read_clusters(annotation: Rows, vocabulary: Vocabulary) -> list[Cluster]:
     Returns
     -------
     list of Cluster
-        Those that are used and hold events; unassigned ones last.
+        Those of the map of all events that hold some; unassigned ones last.
     """
     order = {name: place for place, name in enumerate(vocabulary)}
     clusters = [
@@ -102,7 +102,9 @@ def read_clusters(annotation: Rows, vocabulary: Vocabulary) -> list[Cluster]:
             float(row["percent"] or "nan"),
         )
         for row in annotation
-        if row.get("used", "yes") == "yes" and float(row["percent"] or 0) > 0
+        if row.get("map", MAIN) == MAIN
+        and row.get("used", "yes") == "yes"
+        and float(row["percent"] or 0) > 0
     ]
     return sorted(clusters, key=lambda c: (order.get(c.population, len(order)), -c.percent))
 

@@ -13,7 +13,7 @@ from biocross.flow.clusters.counting import (
     count_rows,
     expression_rows,
 )
-from biocross.flow.clusters.flow_map import find_clusters, read_maps
+from biocross.flow.clusters.flow_map import Maps, find_clusters, read_maps
 from biocross.flow.clusters.groups import (
     Group,
     named_clusters,
@@ -54,7 +54,8 @@ def map_flow_sample(
         Column ``cluster``, shape (events,); 0 where an event is in none, and throughout a sample
         that has no map.
     counts_out
-        A row per population and per cluster; without counts where the sample has no map.
+        A row per population and per cluster of the map of all events; without counts where the
+        sample has no map.
     expression_out
         Median and standard deviation of every lineage and state marker on each of them.
     """
@@ -69,33 +70,43 @@ def map_flow_sample(
         group._replace(source=source_prefix + group.source)
         for group in population_groups(named, sought, vocabulary)
     ]
+    # One by one, the clusters of the map of all events, with all the events that this map gives
+    # them: those that look closer split rare kinds finely, only to be merged by name.
+    first = [one for one in named if not one.zoomed]
     single = [
         group._replace(source=source_prefix + group.source)
-        for group in single_groups(named, vocabulary)
+        for group in single_groups(first, vocabulary)
     ]
+    parents = {group.population: group for group in merged}
+    single_parents = {g.population: g for g in population_groups(first, {}, vocabulary)}
     sample, cohort_maps = read_events(events), read_maps(maps)
     name = sample.meta["sample_id"]
     missing = [marker for marker in cohort_maps.main.markers if marker not in sample.values]
-    parents = {group.population: group for group in merged}
-    groups: list[Group] = [*merged, *single]
     if missing or "excluded" in sample.meta:
         why = f"it lacks {', '.join(missing)}" if missing else "its file was not read"
         print(f"{name} is not mapped: {why}")
         nothing = np.zeros(sample.quality.size, dtype=np.uint16)
         write_columns(labels_out, {"cluster": nothing}, {"sample_id": name})
-        write_rows(counts_out, COUNT_COLUMNS, count_rows(name, None, groups, parents))
+        groups: list[Group] = [*merged, *single]
+        unknown = count_rows(name, None, groups, parents | single_parents)
+        write_rows(counts_out, COUNT_COLUMNS, unknown)
         write_rows(expression_out, EXPRESSION_COLUMNS, [])
         return
     zoomed = [one.cluster for one in named if one.zoomed]
     cluster = find_clusters(cohort_maps, sample.values, sample.quality, zoomed)
+    own = find_clusters(Maps(cohort_maps.main), sample.values, sample.quality, ())
     markers = [c.marker for c in load_panel(Path(panel)) if c.kind in ("lineage", "state")]
     write_columns(labels_out, {"cluster": cluster}, {"sample_id": name})
-    write_rows(counts_out, COUNT_COLUMNS, count_rows(name, cluster, groups, parents))
-    write_rows(
-        expression_out,
-        EXPRESSION_COLUMNS,
-        expression_rows(name, cluster, sample.values, groups, markers),
-    )
+    counted = [
+        *count_rows(name, cluster, merged, parents),
+        *count_rows(name, own, single, single_parents),
+    ]
+    write_rows(counts_out, COUNT_COLUMNS, counted)
+    measured = [
+        *expression_rows(name, cluster, sample.values, merged, markers),
+        *expression_rows(name, own, sample.values, single, markers),
+    ]
+    write_rows(expression_out, EXPRESSION_COLUMNS, measured)
 
 
 def summarise_clusters(
