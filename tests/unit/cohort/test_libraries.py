@@ -72,7 +72,8 @@ def test_samples_that_nothing_tells_apart_are_named(study):
 def test_the_same_hashtag_twice_is_named(study):
     errors = with_rna(study, row("R1", "lib.h5", "T1"), row("R2", "lib.h5", "T1", "month_4"))
     assert errors == [
-        f'{study.folder / "samples.tsv"} row 7: hashtag "T1" of library "lib.h5" is already in row 6'
+        f'{study.folder / "samples.tsv"} row 7: hashtag "T1" of library "lib.h5" is already in '
+        "row 6"
     ]
 
 
