@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocross.cells.pseudobulk import MIN_CELLS, MIN_COUNTS
+from biocross.cohort.sheets import counted
 from biocross.statistics.families import correct_families, exploratory
 from biocross.statistics.kernels.moderation import MIN_PAIRS
 from biocross.statistics.pairs import read_pair_sheet
@@ -226,12 +227,12 @@ def _status(n_pairs: int, p_value: float) -> dict[str, str]:
 
 
 def _why_few(n_pairs: int) -> str:
-    enough = f"{MIN_CELLS} cells and {MIN_COUNTS} counts at both visits"
-    return f"{n_pairs} patients with {enough}, and 2 are the least"
+    enough = f"{MIN_CELLS} cells and {MIN_COUNTS:,} counts at both visits"
+    return f"{counted(n_pairs, 'patient')} with {enough}, and 2 are the least"
 
 
 def _words(compared: Comparison) -> str:
-    return f"{len(compared.units) // 2} pairs, {compared.n_incomplete} incomplete"
+    return f"{counted(len(compared.units) // 2, 'pair')}, {compared.n_incomplete} incomplete"
 
 
 def fit(compared: Comparison, genes: NDArray[Any], kept: NDArray[np.bool_]) -> pd.DataFrame:
