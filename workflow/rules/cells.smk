@@ -130,15 +130,15 @@ rule integrate_cells:
 
 rule annotate_cells:
     input:
-        integrated=rules.integrate_cells.output.integrated,
-        libraries=rules.integrate_cells.input.libraries,
-        samples=rules.check_cohort.output.samples,
-        populations=INPUTS["populations"],
         **{
             name: config["cells"][name]
             for name in ("reference", "celltypist_model")
             if config["cells"][name]
         },
+        integrated=rules.integrate_cells.output.integrated,
+        libraries=rules.integrate_cells.input.libraries,
+        samples=rules.check_cohort.output.samples,
+        populations=INPUTS["populations"],
     output:
         cells=OUT / "cells" / "cells.h5ad",
         annotation=report(

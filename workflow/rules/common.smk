@@ -227,7 +227,11 @@ def concordance_figures():
     """Return the figures of flow cytometry against RNA, where a study has both."""
     names = ("frequencies", "changes", "findings")
     both = with_both_modalities(both=True)
-    return [file for name in names for file in figure_files("concordance", name)] if both else []
+    return (
+        [file for name in names for file in figure_files("concordance", name)]
+        if both
+        else []
+    )
 
 
 def rna_results():
