@@ -5,6 +5,8 @@ import subprocess
 
 import pytest
 
+from biocross.tables import read_rows
+
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-quic"),
@@ -41,4 +43,12 @@ def test_report_renders_without_script_errors(browser, finished_project, tmp_pat
     copy.write_text(report.read_text(encoding="utf-8").replace("</body>", clicks), "utf-8")
     done = page(browser, tmp_path, copy.as_uri())
     assert "Uncaught" not in done.stderr
-    assert "<title>3 shown</title>" in done.stdout
+    asked = [
+        row
+        for row in read_rows(report.parent / "statistics" / "paired_changes.tsv")
+        if (row["treatment"], row["population"]) == ("mepolizumab", "basophils")
+    ]
+    gates = [row for row in asked if row["source"] == "gate"]
+    clusters = [r for r in asked if r["source"] != "gate" and r["status"] != "not_measured"]
+    assert len(gates) == 3
+    assert f"<title>{len(gates) + len(clusters)} shown</title>" in done.stdout
