@@ -183,10 +183,50 @@ def find_clusters(
     ndarray
         From 1, shape (events,); 0 for events that are in none.
     """
+    return look_closer(maps.zooms, values, main_clusters(maps, values, quality), zoomed)
+
+
+def main_clusters(maps: Maps, values: Columns, quality: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Put every event of a sample into its cluster of the map of all events.
+
+    Parameters
+    ----------
+    maps, values, quality
+        As of `find_clusters`.
+
+    Returns
+    -------
+    ndarray
+        From 1, shape (events,); 0 for events that are in none.
+    """
     cluster = maps.main.clusters_of(values)
+    cluster[quality != 0] = 0
+    return cluster
+
+
+def look_closer(
+    zooms: Sequence[Zoom], values: Columns, main: NDArray[np.uint16], zoomed: Sequence[int]
+) -> NDArray[np.uint16]:
+    """Move events from the map of all events into the clusters of the zooms.
+
+    Parameters
+    ----------
+    zooms
+        The maps of single populations.
+    values, zoomed
+        As of `find_clusters`.
+    main
+        Of `main_clusters`; it is left as it is.
+
+    Returns
+    -------
+    ndarray
+        Shape (events,).
+    """
+    cluster = main.copy()
     # An event that lacks a value may be anything; the borders would let it through.
-    whole = cluster > 0
-    for zoom in maps.zooms:
+    whole = main > 0
+    for zoom in zooms:
         if not set(zoom.map.markers) <= set(values):
             continue
         looked_at = np.flatnonzero(whole & is_lineage_negative(values, zoom.borders))
@@ -194,5 +234,4 @@ def find_clusters(
         found = zoom.map.clusters_of(within)
         taken = np.isin(found, np.array(zoomed, dtype=np.uint16))
         cluster[looked_at[taken]] = found[taken]
-    cluster[quality != 0] = 0
     return cluster

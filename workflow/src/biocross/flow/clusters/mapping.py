@@ -13,7 +13,7 @@ from biocross.flow.clusters.counting import (
     count_rows,
     expression_rows,
 )
-from biocross.flow.clusters.flow_map import Maps, find_clusters, read_maps
+from biocross.flow.clusters.flow_map import look_closer, main_clusters, read_maps
 from biocross.flow.clusters.groups import (
     Group,
     named_clusters,
@@ -93,8 +93,8 @@ def map_flow_sample(
         write_rows(expression_out, EXPRESSION_COLUMNS, [])
         return
     zoomed = [one.cluster for one in named if one.zoomed]
-    cluster = find_clusters(cohort_maps, sample.values, sample.quality, zoomed)
-    own = find_clusters(Maps(cohort_maps.main), sample.values, sample.quality, ())
+    own = main_clusters(cohort_maps, sample.values, sample.quality)
+    cluster = look_closer(cohort_maps.zooms, sample.values, own, zoomed)
     markers = [c.marker for c in load_panel(Path(panel)) if c.kind in ("lineage", "state")]
     write_columns(labels_out, {"cluster": cluster}, {"sample_id": name})
     counted = [

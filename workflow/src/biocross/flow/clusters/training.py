@@ -232,7 +232,7 @@ def train(pool: Pool, axes: Sequence[str], recipe: Recipe) -> Trained:
     values = values / scale
     nodes, cluster_of_node, curve = _cluster(values, recipe)
     one = FlowMap(tuple(axes), scale, nodes, cluster_of_node)
-    cluster = one.clusters_of(dict(zip(axes, pool.matrix(axes).T, strict=True)))
+    cluster = one.clusters_of(pool.values)
     patients = np.unique([m["patient_id"] for m in pool.meta], return_inverse=True)[1]
     some = _evenly(len(values), RERUN_EVENTS)
     number = int(cluster_of_node.max())
