@@ -31,8 +31,7 @@ from validation.clustering import (
     write_table,
 )
 
-from biocross.flow.clusters import flow_map
-from biocross.flow.clusters.flow_map import read_maps
+from biocross.flow.clusters.flow_map import look_closer, main_clusters, read_maps
 from biocross.flow.clusters.groups import named_clusters
 from biocross.flow.events import read_events
 from biocross.tables import read_rows
@@ -79,7 +78,8 @@ def try_settings(cohort: Cohort, folder: Path, **changes: Any) -> Result:
     labels = {}
     for name, path in files_of(cohort).items():
         sample = read_events(path)
-        labels[name] = flow_map.find_clusters(maps, sample.values, sample.quality, zoomed)
+        main = main_clusters(maps, sample.values, sample.quality)
+        labels[name] = look_closer(maps.zooms, sample.values, main, zoomed)
     compared = compare_clusters(cohort, labels, annotation)
     return Result(compared, pd.DataFrame(), pd.DataFrame(), seconds)
 

@@ -6,7 +6,8 @@ from biocross.flow.clusters.flow_map import (
     FlowMap,
     Maps,
     Zoom,
-    find_clusters,
+    look_closer,
+    main_clusters,
     read_maps,
     write_maps,
 )
@@ -28,6 +29,10 @@ ZOOM = Zoom(
         ("z",), np.ones(1, REAL), np.array([[0], [1], [2]], REAL), np.array([4, 5, 6], np.uint16)
     ),
 )
+
+
+def find_clusters(maps, values, quality, zoomed):
+    return look_closer(maps.zooms, values, main_clusters(maps, values, quality), zoomed)
 
 
 def columns(**values):

@@ -161,10 +161,8 @@ def _axis(one: FlowMap, marker: str) -> NDArray[np.float32]:
     return one.nodes[:, one.markers.index(marker)]
 
 
-def find_clusters(
-    maps: Maps, values: Columns, quality: NDArray[np.uint8], zoomed: Sequence[int]
-) -> NDArray[np.uint16]:
-    """Put every event of a sample into its cluster.
+def main_clusters(maps: Maps, values: Columns, quality: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Put every event of a sample into its cluster of the map of all events.
 
     Parameters
     ----------
@@ -174,25 +172,6 @@ def find_clusters(
         By marker, shape (events,).
     quality
         0 where an event passed, shape (events,); others are in no cluster.
-    zoomed
-        Clusters of the zooms that were named as the zoom's population or a part of it: these take
-        their events from the first map, the others do not.
-
-    Returns
-    -------
-    ndarray
-        From 1, shape (events,); 0 for events that are in none.
-    """
-    return look_closer(maps.zooms, values, main_clusters(maps, values, quality), zoomed)
-
-
-def main_clusters(maps: Maps, values: Columns, quality: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Put every event of a sample into its cluster of the map of all events.
-
-    Parameters
-    ----------
-    maps, values, quality
-        As of `find_clusters`.
 
     Returns
     -------
@@ -213,10 +192,13 @@ def look_closer(
     ----------
     zooms
         The maps of single populations.
-    values, zoomed
-        As of `find_clusters`.
+    values
+        By marker, shape (events,).
     main
         Of `main_clusters`; it is left as it is.
+    zoomed
+        Clusters of the zooms that were named as the zoom's population or a part of it: these take
+        their events from the first map, the others do not.
 
     Returns
     -------
