@@ -71,7 +71,7 @@ def run(step, script, *arguments):
 def simulate(folder, cells):
     """Write the libraries; return their paths with their samples, and the sheet of samples."""
     from biocross.cohort.overview import check_cohort
-    from biocross.simulate.libraries import simulate_libraries
+    from biocross.simulate.rna.libraries import simulate_libraries
     from biocross.simulate.sheets import write_sheets
     from biocross.tables import read_rows
 

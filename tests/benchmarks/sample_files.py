@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from biocross.simulate.fcs_writer import spillover_keyword, write_fcs
+from biocross.simulate.flow.fcs_writer import spillover_keyword, write_fcs
 from biocross.tables import write_rows
 
 MARKERS = (

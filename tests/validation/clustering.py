@@ -32,8 +32,8 @@ from biocross.flow.clusters.pool import read_pool
 from biocross.flow.clusters.stability import N_RERUNS, cluster_stability
 from biocross.flow.events import read_columns, read_events
 from biocross.flow.gate_membership import Membership, read_membership
-from biocross.simulate import cohort as simulation
-from biocross.simulate.cells import LIVE, Events
+from biocross.simulate.flow import cohort as simulation
+from biocross.simulate.flow.cells import LIVE, Events
 from biocross.simulate.study import read_study
 from biocross.statistics.pairs import read_table
 from biocross.tables import read_rows

@@ -30,7 +30,7 @@ from biocross.flow.signals import Compensation
 from biocross.flow.summary import summarise_flow
 from biocross.flow.transform_choice import estimate_transforms
 from biocross.populations import gather_populations
-from biocross.simulate.cohort import simulate_cohort
+from biocross.simulate.flow.cohort import simulate_cohort
 from biocross.simulate.sheets import write_sheets
 from biocross.statistics.paired_changes import find_paired_changes, load_changes
 from biocross.statistics.pairs import read_table

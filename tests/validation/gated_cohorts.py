@@ -31,7 +31,7 @@ from biocross.flow.prepare import prepare_flow_sample
 from biocross.flow.settled_thresholds import settle_thresholds
 from biocross.flow.signals import Compensation
 from biocross.flow.transform_choice import estimate_transforms
-from biocross.simulate.cohort import simulate_cohort
+from biocross.simulate.flow.cohort import simulate_cohort
 from biocross.simulate.sheets import write_sheets
 from biocross.simulate.study import merge
 from biocross.statistics.pairs import read_table

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from biocross.flow.fcs import read_fcs
-from biocross.simulate.fcs_writer import spillover_keyword, write_fcs
+from biocross.simulate.flow.fcs_writer import spillover_keyword, write_fcs
 from biocross.tables import read_rows
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]

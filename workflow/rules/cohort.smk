@@ -115,8 +115,8 @@ if "simulate" in config:
             mem_mb=1000,
             runtime=30,
         params:
-            code=code_digest("biocross.simulate.cohort"),
-            rna_code=code_digest("biocross.simulate.libraries"),
+            code=code_digest("biocross.simulate.flow.cohort"),
+            rna_code=code_digest("biocross.simulate.rna.libraries"),
             seed=config["simulate"]["seed"],
         message:
             "Simulating the FCS files and single-cell libraries of the demo cohort"

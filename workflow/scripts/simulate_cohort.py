@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from biocross.simulate.cohort import simulate_cohort
-from biocross.simulate.libraries import simulate_libraries
+from biocross.simulate.flow.cohort import simulate_cohort
+from biocross.simulate.rna.libraries import simulate_libraries
 from biocross.workflow import logged
 
 with logged(snakemake):

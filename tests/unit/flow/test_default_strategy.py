@@ -17,7 +17,7 @@ from biocross.flow.prepare import prepare_flow_sample
 from biocross.flow.signals import Compensation
 from biocross.flow.transform_choice import estimate_transforms
 from biocross.flow.transform_table import decades_by_marker
-from biocross.simulate.cohort import simulate_cohort
+from biocross.simulate.flow.cohort import simulate_cohort
 from biocross.simulate.sheets import write_sheets
 from biocross.simulate.study import merge, read_study
 from biocross.tables import read_rows

@@ -16,7 +16,7 @@ from biocross.flow.gate_tree import Gating
 from biocross.flow.gatingml_gates import GateSet, write_gates
 from biocross.flow.spillover import Spillover
 from biocross.flow.transforms import Transform, apply_transform, transform_exactly
-from biocross.simulate.fcs_writer import spillover_keyword
+from biocross.simulate.flow.fcs_writer import spillover_keyword
 
 CHANNELS = ("FSC-A", "SSC-A", "BV421-A", "PE-A", "APC/Fire-A")
 MARKERS = ("FSC-A", "SSC-A", "CD3", "CD19", "CD4/8")

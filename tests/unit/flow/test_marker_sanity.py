@@ -247,7 +247,7 @@ def load_arcsinh(path, panel, cofactor, name):
 
 
 def test_the_demo_is_sound_and_its_swaps_are_found(tmp_path, repository):
-    from biocross.simulate.cohort import simulate_cohort
+    from biocross.simulate.flow.cohort import simulate_cohort
     from biocross.simulate.sheets import write_sheets
 
     study = yaml.safe_load((repository / "config" / "simulation.yaml").read_text("utf-8"))

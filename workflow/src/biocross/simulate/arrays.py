@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from biocross.simulate.cells import DeadCells, Kinds, Optics
 from biocross.simulate.composition import Bools, Floats, Tree
+from biocross.simulate.flow.cells import DeadCells, Kinds, Optics
 from biocross.simulate.model import Debris, Population, Stain, Study
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from biocross.simulate.transcriptome_model import Transcriptomes
+from biocross.simulate.rna.model import Transcriptomes
 
 ROOT = "leukocytes"
 SIGNAL_KINDS = ("lineage", "state", "viability")

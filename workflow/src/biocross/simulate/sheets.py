@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from biocross.errors import ConfigError
-from biocross.simulate.library_sheets import library_rows
 from biocross.simulate.model import Study, Treatment
 from biocross.simulate.people import clinical_row, patient_row
+from biocross.simulate.rna.library_sheets import library_rows
 from biocross.simulate.study import read_study
 from biocross.tables import write_rows
 

@@ -27,9 +27,9 @@ from biocross.simulate.model import (
     Treatment,
     Visit,
 )
+from biocross.simulate.rna.model import Transcriptomes
+from biocross.simulate.rna.sections import read_transcriptomes
 from biocross.simulate.sections import Section, as_number, require_known
-from biocross.simulate.transcriptome_model import Transcriptomes
-from biocross.simulate.transcriptome_sections import read_transcriptomes
 
 
 def read_study(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import ConfigError
 from biocross.simulate.model import Study
-from biocross.simulate.transcriptome_arrays import rna_of
+from biocross.simulate.rna.arrays import rna_of
 from biocross.tables import read_rows
 
 FOLDER = "rna"

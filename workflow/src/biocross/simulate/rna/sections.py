@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from biocross.errors import ConfigError
-from biocross.simulate.sections import Section, require_known
-from biocross.simulate.transcriptome_model import (
+from biocross.simulate.rna.model import (
     Ambient,
     Background,
     DeadCellRna,
@@ -19,6 +18,7 @@ from biocross.simulate.transcriptome_model import (
     Ribosomal,
     Transcriptomes,
 )
+from biocross.simulate.sections import Section, require_known
 
 
 def read_transcriptomes(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from biocross.errors import ConfigError
-from biocross.simulate.cohort import simulate_cohort
+from biocross.simulate.flow.cohort import simulate_cohort
 from biocross.simulate.sheets import write_sheets
 from biocross.tables import read_rows
 
-STUDY = Path(__file__).parents[3] / "config" / "simulation.yaml"
+STUDY = Path(__file__).parents[4] / "config" / "simulation.yaml"
 SMALL = {
     "events_per_sample": 4000,
     "treatments": {"mepolizumab": {"patients": 2}, "dupilumab": {"patients": 1}},
@@ -263,7 +263,7 @@ def test_a_wrong_sheet_is_refused(tmp_path, sheets, sheet, old, new, message):
 
 def test_the_package_imports_nothing_heavy():
     code = (
-        "import sys, biocross.simulate.cohort\n"
+        "import sys, biocross.simulate.flow.cohort\n"
         "print({'pandas', 'scipy', 'anndata', 'flowkit', 'jsonschema'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

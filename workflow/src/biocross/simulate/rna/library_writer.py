@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from biocross.simulate.transcriptomes import SparseCounts
+from biocross.simulate.rna.transcriptomes import SparseCounts
 from biocross.tables import written_whole
 
 GENE = "Gene Expression"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from biocross.simulate.cells import (
+from biocross.simulate.flow.cells import (
     DEAD,
     DEBRIS,
     DOUBLET,

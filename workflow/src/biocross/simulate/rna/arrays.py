@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from biocross.errors import ConfigError
 from biocross.simulate.composition import Floats
 from biocross.simulate.model import Study
+from biocross.simulate.rna.model import DIVERGENT_SHARE, Transcriptomes
 from biocross.simulate.streams import stream
-from biocross.simulate.transcriptome_model import DIVERGENT_SHARE, Transcriptomes
 
 _WHOLE = 10_000.0
 

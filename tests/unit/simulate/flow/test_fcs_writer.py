@@ -2,7 +2,7 @@ import flowio
 import numpy as np
 import pytest
 
-from biocross.simulate.fcs_writer import spillover_keyword, write_fcs
+from biocross.simulate.flow.fcs_writer import spillover_keyword, write_fcs
 
 CHANNELS = ["FSC-A", "PE-A", "APC-A", "Time"]
 MARKERS = ["", "CRTH2", "CD/45", ""]

@@ -5,7 +5,7 @@ import numpy as np
 from biocross.simulate.arrays import leaf_columns, leaf_folds, members_of, tree_of
 from biocross.simulate.composition import Floats, cells_per_ul
 from biocross.simulate.model import Study
-from biocross.simulate.transcriptome_arrays import (
+from biocross.simulate.rna.arrays import (
     expression_of,
     gene_shifts,
     genes_of,

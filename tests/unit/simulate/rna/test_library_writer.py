@@ -7,8 +7,8 @@ import pytest
 import scanpy as sc
 from scipy import sparse
 
-from biocross.simulate.library_writer import ANTIBODY, GENE, Features, write_library
-from biocross.simulate.transcriptomes import SparseCounts
+from biocross.simulate.rna.library_writer import ANTIBODY, GENE, Features, write_library
+from biocross.simulate.rna.transcriptomes import SparseCounts
 
 FEATURES = Features(
     ids=["SIMG1", "SIMG2", "SIMG3", "CD4"],

@@ -10,14 +10,14 @@ from scipy import sparse
 
 from biocross.errors import ConfigError
 from biocross.simulate.arrays import members_of
-from biocross.simulate.libraries import simulate_libraries
 from biocross.simulate.people import blood_of
+from biocross.simulate.rna.libraries import simulate_libraries
+from biocross.simulate.rna.truth import kept_cells
 from biocross.simulate.sheets import write_sheets
 from biocross.simulate.study import read_study
-from biocross.simulate.transcriptome_truth import kept_cells
 from biocross.tables import read_rows
 
-STUDY = Path(__file__).parents[3] / "config" / "simulation.yaml"
+STUDY = Path(__file__).parents[4] / "config" / "simulation.yaml"
 # One hashed library of four tags, and two plain ones.
 SMALL = {
     "treatments": {"mepolizumab": {"patients": 2}, "dupilumab": {"patients": 2}},
@@ -404,7 +404,7 @@ def test_rows_of_rna_need_a_description(tmp_path, sheets):
 
 def test_the_module_imports_nothing_heavy():
     code = (
-        "import sys, biocross.simulate.libraries\n"
+        "import sys, biocross.simulate.rna.libraries\n"
         "print({'pandas', 'scipy', 'anndata', 'scanpy', 'jsonschema'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

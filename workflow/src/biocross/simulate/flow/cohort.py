@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import ConfigError
 from biocross.simulate.arrays import dead_cells_of, kinds_of, optics_of
-from biocross.simulate.cells import Events, draw_events
-from biocross.simulate.fcs_writer import spillover_keyword, write_fcs
+from biocross.simulate.flow.cells import Events, draw_events
+from biocross.simulate.flow.fcs_writer import spillover_keyword, write_fcs
 from biocross.simulate.model import SCATTER, TIME, Study
 from biocross.simulate.people import blood_of, clinical_row, visit_date
 from biocross.simulate.sheets import clinical_columns, require_seed

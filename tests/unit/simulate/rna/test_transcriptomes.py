@@ -6,17 +6,14 @@ import pytest
 from biocross.cohort.sheets import load_yaml
 from biocross.errors import ConfigError
 from biocross.simulate.model import Study
-from biocross.simulate.streams import stream
-from biocross.simulate.study import read_study
-from biocross.simulate.transcriptome_arrays import (
+from biocross.simulate.rna.arrays import (
     expression_of,
     gene_shifts,
     genes_of,
     inherited,
     rna_of,
 )
-from biocross.simulate.transcriptome_truth import kept_cells, true_gene_changes
-from biocross.simulate.transcriptomes import (
+from biocross.simulate.rna.transcriptomes import (
     Cells,
     Rna,
     Staining,
@@ -26,9 +23,12 @@ from biocross.simulate.transcriptomes import (
     draw_rna,
     pair_cells,
 )
+from biocross.simulate.rna.truth import kept_cells, true_gene_changes
+from biocross.simulate.streams import stream
+from biocross.simulate.study import read_study
 from biocross.simulate.truth import true_effects
 
-CONFIG = Path(__file__).parents[3] / "config"
+CONFIG = Path(__file__).parents[4] / "config"
 STUDY = read_study(CONFIG / "simulation.yaml")
 GENES = genes_of(rna_of(STUDY))
 

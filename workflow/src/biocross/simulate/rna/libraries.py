@@ -9,22 +9,18 @@ from numpy.typing import NDArray
 
 from biocross.simulate.arrays import kinds_of
 from biocross.simulate.composition import Floats
-from biocross.simulate.library_sheets import LibrarySample, read_libraries
-from biocross.simulate.library_writer import ANTIBODY, GENE, Features, write_library
 from biocross.simulate.model import Study
 from biocross.simulate.people import blood_of
-from biocross.simulate.sheets import require_seed
-from biocross.simulate.streams import stream
-from biocross.simulate.study import read_study
-from biocross.simulate.transcriptome_arrays import (
+from biocross.simulate.rna.arrays import (
     expression_of,
     gene_shifts,
     genes_of,
     inherited,
     rna_of,
 )
-from biocross.simulate.transcriptome_truth import GENE_COLUMNS, kept_cells, true_gene_changes
-from biocross.simulate.transcriptomes import (
+from biocross.simulate.rna.library_sheets import LibrarySample, read_libraries
+from biocross.simulate.rna.library_writer import ANTIBODY, GENE, Features, write_library
+from biocross.simulate.rna.transcriptomes import (
     Cells,
     Counts,
     Rna,
@@ -35,6 +31,10 @@ from biocross.simulate.transcriptomes import (
     draw_rna,
     pair_cells,
 )
+from biocross.simulate.rna.truth import GENE_COLUMNS, kept_cells, true_gene_changes
+from biocross.simulate.sheets import require_seed
+from biocross.simulate.streams import stream
+from biocross.simulate.study import read_study
 from biocross.simulate.truth import COUNT_COLUMNS, EFFECT_COLUMNS, true_counts, true_effects
 from biocross.tables import write_rows
 

@@ -1,0 +1,1 @@
+"""FCS files with known truth, as a cytometer writes them."""

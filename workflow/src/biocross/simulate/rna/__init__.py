@@ -1,0 +1,1 @@
+"""Single-cell libraries with known truth, as Cell Ranger writes them."""
