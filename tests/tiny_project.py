@@ -10,24 +10,26 @@ from pathlib import Path
 import pytest
 import yaml
 
+from biocross.simulate.description import load_description, merge
 from biocross.simulate.sheets import write_sheets
 
 ROOT = Path(__file__).parents[1]
+# Two visits, of which the last patient of an arm lacks the second.
+TWO_VISITS = {"visits": {"month_12": None}, "missing_follow_ups": 0}
 TINY = {
+    **TWO_VISITS,
     "events_per_sample": 3000,
     "treatments": {
         "mepolizumab": {"patients": 3},
-        "dupilumab": {"patients": 3},
+        "dupilumab": {"patients": 3, "without_visit": {"month_4": 1}},
     },
 }
 
 # RNA of four patients, three of them in one arm, so that genes are tested there: a hashed library
 # of two patients, and four plain ones. Few genes keep their test short.
 TINY_RNA = {
-    "treatments": {
-        "mepolizumab": {"patients": 3},
-        "dupilumab": {"patients": 1, "without_visit": {}},
-    },
+    **TWO_VISITS,
+    "treatments": {"mepolizumab": {"patients": 3}, "dupilumab": {"patients": 1}},
     "events_per_sample": 1000,
     "rna": {
         "cells_per_sample": [110, 140],
@@ -105,12 +107,13 @@ def make_tiny(folder, rna=False):
     """Make a project of a few patients; with `rna`, of fewer, and without clusters of events."""
     project = Project(folder)
     config = folder / "config"
-    study = yaml.safe_load((config / "simulation.yaml").read_text())
-    merge(study, TINY_RNA if rna else TINY)
-    (config / "simulation.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    demo = config / "simulation" / "demo.yaml"
+    study = merge(load_description(demo), TINY_RNA if rna else TINY)
+    demo.write_text(yaml.safe_dump(study, sort_keys=False))
     # Pictures of every sample would take most of the time; test_demo.py asks for some by name.
     settings = config / "config.yaml"
     text = settings.read_text().rstrip().replace("umap_cells: 4000", SMALL_MAPS)
+    text = text.replace(", month_12]", "]")
     if rna:
         text = text.replace(SMALL_MAPS, "method: none")
         text = text.replace(
@@ -118,14 +121,5 @@ def make_tiny(folder, rna=False):
         )
     settings.write_text(text + "\n  sample_figures: false\n")
     modalities = ("flow", "rna") if rna else ("flow",)
-    write_sheets(config / "simulation.yaml", config, seed=1, modalities=modalities)
+    write_sheets(demo, config, seed=1, modalities=modalities)
     return project
-
-
-def merge(into, changes):
-    """Put values into nested dictionaries, and leave what they do not name; {} empties one."""
-    for key, value in changes.items():
-        if isinstance(value, dict) and value and isinstance(into.get(key), dict):
-            merge(into[key], value)
-        else:
-            into[key] = value

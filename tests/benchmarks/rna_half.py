@@ -75,7 +75,7 @@ def simulate(folder, cells):
     from biocross.simulate.sheets import write_sheets
     from biocross.tables import read_rows
 
-    study, each = ROOT / "config" / "simulation.yaml", cells // 24
+    study, each = ROOT / "config" / "simulation" / "demo.yaml", cells // 24
     overrides = STUDY | {"rna": STUDY["rna"] | {"cells_per_sample": [each - 50, each + 50]}}
     write_sheets(study, folder, 1, overrides, modalities=("rna",))
     sheets = (folder / "samples.tsv", folder / "patients.tsv")

@@ -95,24 +95,37 @@ rule record_provenance:
 
 
 if "simulate" in config:
+    TRUTH = Path(INPUTS["folder"]) / "truth"
 
     rule simulate_cohort:
         input:
-            study=config["simulate"]["study"],
+            study=description_files(Path(config["simulate"]["study"])),
             samples=INPUTS["samples"],
             patients=INPUTS["patients"],
         output:
             fcs=[fcs_path(sample) for sample in FLOW_SAMPLES.values()],
             libraries=[library_path(library) for library in LIBRARIES.values()],
-            effects=Path(INPUTS["folder"]) / "truth_effects.tsv",
-            counts=Path(INPUTS["folder"]) / "truth_counts.tsv",
             clinical=Path(INPUTS["folder"]) / "clinical.tsv",
+            patients=TRUTH / "patients.tsv",
+            flow=[
+                TRUTH / "flow" / f"{name}.tsv"
+                for name in ("effects", "counts", "markers")
+            ],
+            events=[
+                TRUTH / "flow" / "events" / f"{name}.arrow" for name in FLOW_SAMPLES
+            ],
+            rna=[
+                TRUTH / "rna" / f"{name}.tsv"
+                for name in ("effects", "counts", "genes", "cells")
+                if LIBRARIES
+            ],
         log:
             log_path("simulate_cohort"),
         benchmark:
             benchmark_path("simulate_cohort")
+        threads: 2
         resources:
-            mem_mb=1000,
+            mem_mb=1500,
             runtime=30,
         params:
             code=code_digest("biocross.simulate.flow.cohort"),

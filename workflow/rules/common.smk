@@ -11,6 +11,7 @@ from biocross.cohort.config import complete_config
 from biocross.cohort.gate_files import are_drawn_elsewhere
 from biocross.cohort.libraries import cell_libraries
 from biocross.errors import BiocrossError
+from biocross.simulate.description import description_files
 from biocross.workflow import code_digest
 
 try:

@@ -5,9 +5,8 @@ from biocross.simulate.rna.libraries import simulate_libraries
 from biocross.workflow import logged
 
 with logged(snakemake):
-    study, samples, patients = (
-        Path(snakemake.input[name]) for name in ("study", "samples", "patients")
-    )
-    out_dir, seed = Path(snakemake.output.effects).parent, snakemake.params.seed
-    simulate_cohort(study, samples, patients, out_dir, seed)
-    simulate_libraries(study, samples, patients, out_dir, seed)
+    sheets = Path(snakemake.input.samples), Path(snakemake.input.patients)
+    study, seed = Path(snakemake.input.study[0]), snakemake.params.seed
+    out_dir = Path(snakemake.output.clinical).parent
+    simulate_cohort(study, *sheets, out_dir, seed, jobs=snakemake.threads)
+    simulate_libraries(study, *sheets, out_dir, seed)

@@ -87,7 +87,7 @@ def gate_cohort(folder, study, seed):
 
 @pytest.fixture(scope="module", params=["blood", "blood, lots 0.1 decade apart", "pbmc"])
 def cohort(request, tmp_path_factory):
-    study = merge(yaml.safe_load((CONFIG / "simulation.yaml").read_text("utf-8")), SMALL)
+    study = merge(yaml.safe_load((CONFIG / "simulation" / "demo.yaml").read_text("utf-8")), SMALL)
     if request.param == "pbmc":
         study = without_granulocytes(study)
     if "lots" in request.param:
@@ -169,7 +169,7 @@ def strategy():
 
 
 def test_everything_the_demo_simulates_is_gated(strategy):
-    study = read_study(CONFIG / "simulation.yaml")
+    study = read_study(CONFIG / "simulation" / "demo.yaml")
     assert set(study.reported) | {"live_singlets", "leukocytes"} == set(strategy.gates)
 
 

@@ -1,18 +1,23 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.errors import ConfigError
-from biocross.simulate.study import merge, read_study
+from biocross.simulate.arrays import leaf_folds
+from biocross.simulate.description import description_files, load_description, merge
+from biocross.simulate.effects import State
+from biocross.simulate.study import read_study
 
-STUDY = Path(__file__).parents[3] / "config" / "simulation.yaml"
+RISE = {"kind": "cells", "populations": "ILC2", "change": 2}
+STUDY = Path(__file__).parents[3] / "config" / "simulation" / "demo.yaml"
 
 
 def test_demo_study_is_read_whole():
     study = read_study(STUDY)
-    assert list(study.visits) == ["baseline", "month_4"]
+    assert list(study.visits) == ["baseline", "month_4", "month_12"]
     assert [arm.patients for arm in study.treatments.values()] == [8, 8]
     assert len(study.signals) == 29
     assert len(study.leaves) == 35
@@ -27,7 +32,7 @@ def test_demo_study_is_read_whole():
 def test_names_and_parents_are_those_of_the_vocabulary():
     """Whatever has a truth is a population that the analysis can count, of the same parent."""
     study = read_study(STUDY)
-    vocabulary = load_vocabulary(STUDY.parent / "populations.yaml")
+    vocabulary = load_vocabulary(STUDY.parents[1] / "populations.yaml")
     parents = {name: study.populations[name].parent for name in study.reported}
     assert parents == {name: vocabulary[name].parent for name in study.reported}
 
@@ -51,7 +56,7 @@ def test_overrides_replace_entries_and_leave_the_rest():
     study = read_study(STUDY, changes)
     assert study.events == (2000, 2000)
     assert study.treatments["mepolizumab"].patients == 2
-    assert study.treatments["mepolizumab"].fold_changes["month_4"]["eosinophils"] == 0.15
+    assert study.treatments["mepolizumab"].effects[0].change == 0.15
     assert study.treatments["dupilumab"].patients == 8
 
 
@@ -72,12 +77,28 @@ def test_merge_leaves_its_input_alone():
         ({"first_day": "soon"}, "first_day must be a date"),
         ({"visits": {"month_4": {"day": -1}}}, "visits.month_4.day must be a whole number from 0"),
         (
-            {"treatments": {"dupilumab": {"fold_changes": {"month_4": {"ICL2": 2}}}}},
-            r'"ICL2" is not known; did you mean "ILC2"\?',
+            {"treatments": {"dupilumab": {"effects": [{**RISE, "populations": "ICL2"}]}}},
+            r'effects\[0\].populations: "ICL2" is not known; did you mean "ILC2"\?',
         ),
         (
-            {"treatments": {"dupilumab": {"fold_changes": {"month_12": {"ILC2": 2}}}}},
-            r'"month_12" is not known; did you mean "month_4"\?',
+            {"treatments": {"dupilumab": {"effects": [{**RISE, "name": "CXCR4"}]}}},
+            r"effects\[0\].kind: cells needs populations and no name",
+        ),
+        (
+            {
+                "treatments": {
+                    "dupilumab": {"effects": [{**RISE, "kind": "marker", "name": "CXR4"}]}
+                }
+            },
+            r'effects\[0\].name: "CXR4" is not known; did you mean "CXCR4"\?',
+        ),
+        (
+            {"treatments": {"dupilumap": {"patients": 3}}},
+            'no preset is called dupilumap; did you mean "dupilumab"',
+        ),
+        (
+            {"treatments": {"dupilumab": {"without_visit": {"month_3": 2}}}},
+            r'"month_3" is not known; did you mean "month_4"\?',
         ),
         (
             {"populations": {"Th2": {"parent": "monocytes"}}},
@@ -86,7 +107,10 @@ def test_merge_leaves_its_input_alone():
         ({"populations": {"Th2": {"part_of": "ILC"}}}, r'Th2.part_of: "ILC" is not known'),
         ({"populations": {"Th2": {"markers": {"CRTH2": 3}}}}, r"must be \[decades, spread\]"),
         ({"cytometer": {"spillover": {"PE-A": {"PE-Cy6-A": 0.1}}}}, '"PE-Cy6-A" is not known'),
-        ({"treatments": {"dupilumab": {"marker_shifts": {"month_4": 2}}}}, "must be a list, not 2"),
+        ({"treatments": {"dupilumab": {"effects": 2}}}, "must be a list, not 2"),
+        ({"missing_follow_ups": 1.5}, "missing_follow_ups must be a number from 0 to 0.9"),
+        ({"stuck_pairs": {"populations": ["T_cells"], "share": 0.1}}, "must name two populations"),
+        ({"tails": "fat"}, 'tails: "fat" is not known'),
         ({"cytometer": 5}, "cytometer must be a mapping of names to values, not 5"),
         (
             {"populations": {"NK_extra": {"part_of": "B_cells", "share": 1, "between": 0}}},
@@ -105,12 +129,75 @@ def test_a_mistake_is_named_with_its_place(changes, message):
         read_study(STUDY, changes)
 
 
+def test_none_removes_an_entry():
+    assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}) == {"a": {"c": 2}}
+    assert list(read_study(STUDY, {"visits": {"month_12": None}}).visits) == ["baseline", "month_4"]
+
+
+def test_a_study_builds_on_the_files_that_it_extends(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: [whole.yaml]\nbatches: [one]\n", encoding="utf-8")
+    whole = yaml.safe_dump(load_description(STUDY))
+    (tmp_path / "whole.yaml").write_text(whole, encoding="utf-8")
+    assert read_study(own).batches == ("one",)
+    assert read_study(own).populations == read_study(STUDY).populations
+    assert description_files(own) == [own, tmp_path / "whole.yaml"]
+
+
+def test_all_files_of_the_demo_are_found():
+    names = {path.name for path in description_files(STUDY)}
+    parts = {"blood", "cytometer", "clinic", "transcriptomes", "biocross", "demo"}
+    assert names == {f"{part}.yaml" for part in parts} | {"treatments.tsv"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extends: [own.yaml]", "own.yaml: extends itself"),
+        ("extends: [no.yaml]", "own.yaml: extends no.yaml: there is no such file"),
+        ("extends: 3", "own.yaml: extends must be a list of files, not 3"),
+        ("presets: no.tsv", "own.yaml: presets: no.tsv: there is no such file"),
+        ("- 1", "own.yaml must be a mapping"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, text, message):
+    own = tmp_path / "own.yaml"
+    own.write_text(text + "\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        load_description(own)
+
+
+def test_presets_leave_out_what_the_study_does_not_have():
+    """The panel has no FceRI, which omalizumab lowers; basophils fall all the same."""
+    study = read_study(STUDY, {"treatments": {"omalizumab": {"patients": 2}}})
+    effects = study.treatments["omalizumab"].effects
+    assert {effect.population for effect in effects} >= {"eosinophils", "basophils"}
+    assert "FceRI" not in {effect.name for effect in effects}
+
+
+def test_a_combination_has_the_effects_of_both():
+    both = {"patients": 2, "presets": ["mepolizumab", "omalizumab"]}
+    study = read_study(STUDY, {"treatments": {"both": both}})
+    state = State()
+    alone = [
+        leaf_folds(read_study(STUDY, {"treatments": {"omalizumab": {"patients": 1}}}), arm, *at)
+        for arm, at in (("mepolizumab", ("month_4", state)), ("omalizumab", ("month_4", state)))
+    ]
+    np.testing.assert_allclose(leaf_folds(study, "both", "month_4", state), alone[0] * alone[1])
+
+
+def test_the_large_study_is_that_of_the_mission():
+    study = read_study(STUDY.with_name("biocross.yaml"))
+    assert sum(arm.patients for arm in study.treatments.values()) == 40
+    assert (study.missing.responders, len(study.batches), len(study.visits)) == (0.15, 4, 3)
+    ilc2 = study.populations["ILC"].size * 0.4
+    assert 0.0002 < ilc2 < 0.0005
+
+
 @pytest.mark.parametrize("key", ["visits", "treatments"])
 def test_an_empty_study_is_refused(key):
-    content = yaml.safe_load(STUDY.read_text("utf-8"))
-    if key == "visits":
-        content["treatments"] = {"none": {"patients": 1}}
-    content["clinical"] = {}
+    content = load_description(STUDY)
+    content["rna"] = None
     with pytest.raises(ConfigError, match=f"{key} is empty; describe at least one"):
         read_study({**content, key: {}})
 

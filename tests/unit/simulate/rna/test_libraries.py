@@ -17,7 +17,7 @@ from biocross.simulate.sheets import write_sheets
 from biocross.simulate.study import read_study
 from biocross.tables import read_rows
 
-STUDY = Path(__file__).parents[4] / "config" / "simulation.yaml"
+STUDY = Path(__file__).parents[4] / "config" / "simulation" / "demo.yaml"
 # One hashed library of four tags, and two plain ones.
 SMALL = {
     "treatments": {"mepolizumab": {"patients": 2}, "dupilumab": {"patients": 2}},

@@ -29,7 +29,7 @@ from biocross.simulate.study import read_study
 from biocross.simulate.truth import true_effects
 
 CONFIG = Path(__file__).parents[4] / "config"
-STUDY = read_study(CONFIG / "simulation.yaml")
+STUDY = read_study(CONFIG / "simulation" / "demo.yaml")
 GENES = genes_of(rna_of(STUDY))
 
 
@@ -129,7 +129,9 @@ def test_nameless_genes_drift_apart_along_the_tree():
 
 
 def test_too_many_named_molecules_are_refused():
-    study = read_study(CONFIG / "simulation.yaml", {"rna": {"everywhere": {"MALAT1": 8000}}})
+    study = read_study(
+        CONFIG / "simulation" / "demo.yaml", {"rna": {"everywhere": {"MALAT1": 8000}}}
+    )
     with pytest.raises(ConfigError, match="so that none are left for the others"):
         expression_of(study)
 
@@ -163,11 +165,11 @@ def test_values_are_those_of_the_nearest_population_around():
 )
 def test_a_wrong_description_is_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
-        read_study(CONFIG / "simulation.yaml", {"rna": changes})
+        read_study(CONFIG / "simulation" / "demo.yaml", {"rna": changes})
 
 
 def test_a_study_may_say_nothing_about_rna():
-    study = read_study(CONFIG / "simulation.yaml", {"rna": None})
+    study = read_study(CONFIG / "simulation" / "demo.yaml", {"rna": None})
     assert study.rna is None
     with pytest.raises(ConfigError, match="the study has no section `rna`"):
         rna_of(study)
@@ -204,7 +206,7 @@ def test_what_changes_by_composition_alone_is_in_the_truth(changes):
 
 
 def test_what_the_preparation_loses_changes_nothing(changes):
-    study = read_study(CONFIG / "simulation.yaml", {"rna": {"recovery": {"Th2": 0.1}}})
+    study = read_study(CONFIG / "simulation" / "demo.yaml", {"rna": {"recovery": {"Th2": 0.1}}})
     lost = {
         (row["treatment"], row["population"], row["gene"]): row["log2_fold_change"]
         for row in true_gene_changes(study)
@@ -224,7 +226,7 @@ def test_shifts_add_up_along_the_lineage():
         {"genes": ["CXCR4", "CD69"], "log2": 1.0, "populations": ["T_cells", "CD4_T"]},
     ]
     study = read_study(
-        CONFIG / "simulation.yaml",
+        CONFIG / "simulation" / "demo.yaml",
         {"rna": {"gene_changes": {"mepolizumab": {"month_4": twice}}}},
     )
     shifts = gene_shifts(study, "mepolizumab", "month_4")

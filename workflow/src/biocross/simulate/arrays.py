@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocross.simulate.composition import Bools, Floats, Tree
+from biocross.simulate.effects import CELLS, MARKER, Effect, State, acting, share_of
 from biocross.simulate.flow.cells import DeadCells, Kinds, Optics
 from biocross.simulate.model import Debris, Population, Stain, Study
+
+LeafShifts = dict[str, NDArray[np.float64]]
 
 
 def tree_of(study: Study) -> Tree:
@@ -65,7 +68,7 @@ def parents_of(study: Study, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(study.populations[name].parent for name in names)
 
 
-def leaf_folds(study: Study, treatment: str, visit: str) -> Floats:
+def leaf_folds(study: Study, treatment: str, visit: str, state: State) -> Floats:
     """Compute the planted fold change of each leaf's cells per µl.
 
     Parameters
@@ -74,54 +77,58 @@ def leaf_folds(study: Study, treatment: str, visit: str) -> Floats:
         The study.
     treatment, visit
         What changes them, and when.
+    state
+        How much of that happens.
 
     Returns
     -------
     numpy.ndarray
         Product over the leaf and all that it is part of, shape (leaves,).
     """
-    planted = study.treatments[treatment].fold_changes.get(visit, {})
-    return np.array(
-        [
-            math.prod(planted.get(name, 1.0) for name in study.lineage_of(leaf))
-            for leaf in study.leaves
-        ]
-    )
+    planted: dict[str, float] = {}
+    for effect in _acting(study, treatment, visit, CELLS):
+        change = math.log(effect.change) * share_of(effect, state)
+        planted[effect.population] = planted.get(effect.population, 0.0) + change
+    sums = [sum(planted.get(name, 0.0) for name in study.lineage_of(leaf)) for leaf in study.leaves]
+    folds: Floats = np.exp(np.array(sums))
+    return folds
 
 
-def marker_shift(study: Study, treatment: str, visit: str, population: str, marker: str) -> float:
-    """Sum the shifts of a marker, in log2, that are planted on a population.
+def leaf_shifts(study: Study, treatment: str, visit: str, state: State, kind: str) -> LeafShifts:
+    """Add up the planted shifts of markers or of genes.
 
     Parameters
     ----------
     study
         The study.
     treatment, visit
-        What shifts it, and when.
-    population, marker
-        Which cells, and which marker.
+        What shifts them, and when.
+    state
+        How much of that happens.
+    kind
+        `MARKER` or `GENE`.
 
     Returns
     -------
-    float
-        0 where nothing is planted.
+    dict of str to ndarray
+        By the marker's or the gene's name, log2, shape (leaves,).
     """
-    lineage = study.lineage_of(population)
-    return sum(
-        shift.log2
-        for shift in study.treatments[treatment].marker_shifts.get(visit, ())
-        if shift.marker == marker and any(name in lineage for name in shift.populations)
-    )
+    shifts: LeafShifts = {}
+    for effect in _acting(study, treatment, visit, kind):
+        own = members_of(study, (effect.population,))[0]
+        so_far = shifts.setdefault(effect.name, np.zeros(len(study.leaves)))
+        so_far += own * effect.change * share_of(effect, state)
+    return shifts
 
 
-def kinds_of(study: Study, treatment: str, visit: str) -> Kinds:
-    """Arrange how the cells of a sample look: the leaves in order, and debris last.
+def kinds_of(study: Study, treatment: str, visit: str, state: State) -> Kinds:
+    """Arrange how the events of a sample look: the leaves in order, debris, and beads last.
 
     Parameters
     ----------
     study
         The study.
-    treatment, visit
+    treatment, visit, state
         Which decide the shifts of markers.
 
     Returns
@@ -136,11 +143,13 @@ def kinds_of(study: Study, treatment: str, visit: str) -> Kinds:
         [row.stains.get(channel.marker, study.staining.negative) for channel in study.signals]
         for row in rows
     ]
+    if study.beads:
+        looks.append(study.cell_types[study.beads.cell_type])
+        stains.append([study.beads.stain] * len(study.signals))
     level = _field(stains, "level")
-    for i, leaf in enumerate(study.leaves):
-        for j, channel in enumerate(study.signals):
-            log2 = marker_shift(study, treatment, visit, leaf, channel.marker)
-            level[i, j] += log2 * math.log10(2)
+    for marker, log2 in leaf_shifts(study, treatment, visit, state, MARKER).items():
+        column = [channel.marker for channel in study.signals].index(marker)
+        level[: len(study.leaves), column] += np.float32(math.log10(2)) * log2.astype(np.float32)
     return Kinds(
         level=level,
         spread=_field(stains, "spread"),
@@ -168,13 +177,30 @@ def dead_cells_of(study: Study) -> DeadCells:
     )
 
 
-def optics_of(study: Study) -> Optics:
-    """Arrange the cytometer's optics, in the order of the study's signals."""
+def optics_of(study: Study, batch: str | None = None) -> Optics:
+    """Arrange the cytometer's optics, in the order of the study's signals.
+
+    Parameters
+    ----------
+    study
+        The study.
+    batch
+        Whose dyes are used, of which one may have come apart; without it, those that the
+        spillover was measured with.
+
+    Returns
+    -------
+    Optics
+        Spillover, noise and range.
+    """
     names = [channel.channel for channel in study.signals]
     spillover = np.eye(len(names))
     for dye, row in study.cytometer.spillover.items():
         for detector, share in row.items():
             spillover[names.index(dye), names.index(detector)] = share
+    decay = study.tandem_decay
+    if decay and batch in decay.batches:
+        spillover[names.index(decay.dye), names.index(decay.detector)] += decay.share
     return Optics(
         spillover=spillover,
         autofluorescence=np.array([channel.autofluorescence for channel in study.signals]),
@@ -183,6 +209,11 @@ def optics_of(study: Study) -> Optics:
         # Like FACSDiva, whose largest value is one below $PnR.
         top=study.cytometer.range - 1,
     )
+
+
+def _acting(study: Study, treatment: str, visit: str, kind: str) -> tuple[Effect, ...]:
+    day = study.visits[visit].day
+    return acting(study.treatments[treatment].effects, kind, day)
 
 
 def _field(stains: list[list[Stain]], field: str) -> NDArray[np.float32]:

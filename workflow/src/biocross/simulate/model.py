@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from biocross.simulate.effects import Effect
 from biocross.simulate.rna.model import Transcriptomes
 
 ROOT = "leukocytes"
@@ -32,22 +33,42 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class MarkerShift:
-    """A planted change of a marker's expression, in log2, on some populations."""
-
-    marker: str
-    log2: float
-    populations: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Treatment:
-    """An arm of the study and what it changes, by visit."""
+    """An arm of the study: its patients, how many lack which visit, and what is planted."""
 
     patients: int
     lacking: Mapping[str, int]
-    fold_changes: Mapping[str, Mapping[str, float]]
-    marker_shifts: Mapping[str, tuple[MarkerShift, ...]]
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True)
+class Response:
+    """How patients respond: 1, or `resistant` in a share of them, each with an SD of `spread`."""
+
+    resistant_share: float
+    resistant: float
+    spread: float
+
+    @property
+    def mean(self) -> float:
+        """The mean response."""
+        return 1 - self.resistant_share * (1 - self.resistant)
+
+
+@dataclass(frozen=True)
+class MissingFollowUps:
+    """The chance that a follow-up does not take place, by whether a patient responds."""
+
+    responders: float
+    resistant: float
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Who is enrolled: patients with so many cells per µl of a population at the first visit."""
+
+    population: str
+    at_least: float
 
 
 @dataclass(frozen=True)
@@ -119,6 +140,44 @@ class Staining:
 
 
 @dataclass(frozen=True)
+class Clogs:
+    """Clogs: the share of the files that have one, the share of events in it, and what it does."""
+
+    share_of_files: float
+    events: tuple[float, float]
+    dimming: float
+    slowing: float
+
+
+@dataclass(frozen=True)
+class Beads:
+    """Counting beads: how many are added to how much blood, scatter, brightness in all channels."""
+
+    added: float
+    blood_ul: float
+    cell_type: str
+    stain: Stain
+
+
+@dataclass(frozen=True)
+class StuckPairs:
+    """Cells of two populations that stick so closely that they look like single ones."""
+
+    populations: tuple[str, str]
+    share: float
+
+
+@dataclass(frozen=True)
+class TandemDecay:
+    """A dye that came apart in some batches: a share of its light is seen in another detector."""
+
+    dye: str
+    detector: str
+    share: float
+    batches: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Cytometer:
     """The instrument: its names, range, noise, speed and spillover."""
 
@@ -133,10 +192,10 @@ class Cytometer:
 
 @dataclass(frozen=True)
 class ClinicalVariable:
-    """A clinical measurement: median, SDs, course by treatment and visit, rounding and limits.
+    """A clinical measurement: median, SDs, rounding and limits.
 
-    On the `log` scale SDs are of the logarithm and a course is a factor; on the `linear` scale
-    both are in units. Only a `share` of the patients has it at all; it is 0 in the others.
+    On the `log` scale SDs are of the logarithm, on the `linear` scale in units. Only a `share` of
+    the patients has it at all; it is 0 in the others.
     """
 
     scale: str
@@ -146,7 +205,14 @@ class ClinicalVariable:
     share: float
     step: float
     limits: tuple[float, float]
-    course: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class BloodCount:
+    """A column of the analyser: the population that it counts, and the step that it rounds to."""
+
+    population: str
+    step: float
 
 
 @dataclass(frozen=True)
@@ -160,15 +226,20 @@ class Patients:
 
 @dataclass(frozen=True)
 class Study:
-    """A simulated study; see ``config/simulation.yaml`` for what every entry means."""
+    """A simulated study; docs/simulation.md tells what every entry means."""
 
     tissue: str
     events: tuple[float, float]
     first_day: datetime.date
     enrolment_days: int
     visits: Mapping[str, Visit]
+    missing: MissingFollowUps
+    selection: Selection | None
+    heavy_tails: bool
     batches: tuple[str, ...]
+    batches_follow: str
     treatments: Mapping[str, Treatment]
+    response: Response
     patients: Patients
     panel: tuple[Channel, ...]
     cell_types: Mapping[str, CellType]
@@ -177,8 +248,13 @@ class Study:
     doublets: tuple[float, float]
     dead: Dead
     debris: Debris
+    margins: tuple[float, float]
+    clogs: Clogs
+    beads: Beads | None
+    stuck_pairs: StuckPairs | None
+    tandem_decay: TandemDecay | None
     cytometer: Cytometer
-    blood_counts: Mapping[str, str]
+    blood_counts: Mapping[str, BloodCount]
     analyser_cv: float
     clinical: Mapping[str, ClinicalVariable]
     rna: Transcriptomes | None = None

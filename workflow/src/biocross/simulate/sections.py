@@ -5,6 +5,7 @@ from typing import Any
 
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import ConfigError
+from biocross.simulate.model import Stain
 
 
 class Section:
@@ -163,3 +164,20 @@ def require_known(name: str, known: Iterable[str], where: str) -> None:
     known = list(known)
     if name not in known:
         raise ConfigError(f'{where}: "{name}" is not known{did_you_mean(name, known)}')
+
+
+def as_stain(value: Any, where: str) -> Stain:
+    """Read ``[decades, spread]`` or ``[decades, spread, share of cells]``."""
+    if not isinstance(value, list) or len(value) not in (2, 3):
+        raise ConfigError(f"{where} must be [decades, spread] or [decades, spread, share]")
+    return Stain(*(as_number(v, where, 0, top) for v, top in zip(value, (6, 2, 1), strict=False)))
+
+
+def read_stains(entry: Section, markers: Iterable[str]) -> dict[str, Stain]:
+    """Read ``markers`` of an entry, which may lack it."""
+    stains = entry.section("markers", {})
+    result = {}
+    for marker in stains.names():
+        require_known(marker, markers, entry.place("markers"))
+        result[marker] = as_stain(stains.take(marker), stains.place(marker))
+    return result

@@ -1,18 +1,19 @@
 """The sheets of a simulated study: patients, samples, clinical values and the panel."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from biocross.errors import ConfigError
-from biocross.simulate.model import Study, Treatment
-from biocross.simulate.people import clinical_row, patient_row
+from biocross.simulate.model import Study
+from biocross.simulate.people import Attendance, clinical_row, patient_row, visit_takes_place
 from biocross.simulate.rna.library_sheets import library_rows
 from biocross.simulate.study import read_study
 from biocross.tables import write_rows
 
 SAMPLE_COLUMNS = ("sample_id", "patient_id", "visit", "modality", "path", "batch", "tissue")
-PATIENT_COLUMNS = ("patient_id", "treatment", "age", "sex", "phenotype")
+PATIENT_COLUMNS = ("patient_id", "treatment", "age", "sex", "phenotype", "responder")
+BEAD_COLUMNS = ("beads_added", "blood_volume_ul")
 PANEL_COLUMNS = ("channel", "marker", "kind")
 
 
@@ -47,21 +48,18 @@ def write_sheets(
     plan = read_study(study, overrides)
     require_seed(seed)
     patients = _patients(plan, seed)
-    flow = _samples(plan, patients)
     treatment_of = {str(row["patient_id"]): str(row["treatment"]) for row in patients}
-    clinical = [
-        clinical_row(plan, seed, row["patient_id"], treatment_of[row["patient_id"]], row["visit"])
-        for row in flow
-    ]
-    samples = flow if "flow" in modalities else []
-    columns: tuple[str, ...] = SAMPLE_COLUMNS
+    visits = _visits(plan, treatment_of, seed)
+    clinical = [clinical_row(plan, seed, visit) for visit in visits]
+    columns: tuple[str, ...] = (*SAMPLE_COLUMNS, *(BEAD_COLUMNS if plan.beads else ()))
+    samples = list(_samples(plan, treatment_of, visits)) if "flow" in modalities else []
     if "rna" in modalities:
-        visits = {
-            patient: [row["visit"] for row in flow if row["patient_id"] == patient]
+        attended = {
+            patient: [visit.visit for visit in visits if visit.patient_id == patient]
             for patient in treatment_of
         }
-        samples = samples + library_rows(plan, treatment_of, visits)
-        columns = (*SAMPLE_COLUMNS, "hashtag")
+        samples += library_rows(plan, treatment_of, attended)
+        columns = (*columns, "hashtag")
     panel = [{"channel": c.channel, "marker": c.marker, "kind": c.kind} for c in plan.panel]
     write_rows(out_dir / "samples.tsv", columns, samples)
     write_rows(out_dir / "patients.tsv", PATIENT_COLUMNS, patients)
@@ -89,34 +87,43 @@ def _patients(study: Study, seed: int) -> list[dict[str, str | float]]:
     ]
 
 
-def _samples(study: Study, patients: list[dict[str, str | float]]) -> list[dict[str, str]]:
-    """Lay out the samples: batches alternate within an arm, and hold all visits of a patient."""
-    samples = []
-    position = dict.fromkeys(study.treatments, 0)
-    for row in patients:
-        patient, treatment = str(row["patient_id"]), str(row["treatment"])
+def _visits(study: Study, treatments: Mapping[str, str], seed: int) -> list[Attendance]:
+    """List the visits that take place."""
+    visits = []
+    for patient, treatment in treatments.items():
         arm = study.treatments[treatment]
+        position = [p for p, own in treatments.items() if own == treatment].index(patient)
         for visit in study.visits:
-            if not _lacks(arm, visit, position[treatment]):
-                batch = study.batches[position[treatment] % len(study.batches)]
-                samples.append(_sample(study, patient, visit, batch))
-        position[treatment] += 1
-    return samples
+            attended = Attendance(patient, treatment, visit)
+            lost = position >= arm.patients - arm.lacking.get(visit, 0)
+            if not lost and visit_takes_place(study, seed, attended):
+                visits.append(attended)
+    return visits
 
 
-def _lacks(arm: Treatment, visit: str, position: int) -> bool:
-    """Tell whether a patient misses a visit: the last ones of the arm do."""
-    return position >= arm.patients - arm.lacking.get(visit, 0)
+def _samples(
+    study: Study, treatments: Mapping[str, str], visits: Iterable[Attendance]
+) -> Iterator[dict[str, Any]]:
+    """Lay out the samples: batches alternate within an arm, and hold all visits of a patient.
 
-
-def _sample(study: Study, patient: str, visit: str, batch: str) -> dict[str, str]:
-    sample = f"{patient}_{visit}"
-    return {
-        "sample_id": sample,
-        "patient_id": patient,
-        "visit": visit,
-        "modality": "flow",
-        "path": f"{sample}.fcs",
-        "batch": batch,
-        "tissue": study.tissue,
-    }
+    Where batches follow the visits, all patients of a visit are in one.
+    """
+    arms: dict[str, list[str]] = {}
+    for patient, treatment in treatments.items():
+        arms.setdefault(treatment, []).append(patient)
+    for patient, treatment, visit in visits:
+        by_patient = study.batches_follow == "patient"
+        number = arms[treatment].index(patient) if by_patient else [*study.visits].index(visit)
+        sample = f"{patient}_{visit}"
+        row: dict[str, Any] = {
+            "sample_id": sample,
+            "patient_id": patient,
+            "visit": visit,
+            "modality": "flow",
+            "path": f"{sample}.fcs",
+            "batch": study.batches[number % len(study.batches)],
+            "tissue": study.tissue,
+        }
+        if study.beads:
+            row |= {"beads_added": study.beads.added, "blood_volume_ul": study.beads.blood_ul}
+        yield row

@@ -9,13 +9,21 @@ from numpy.typing import NDArray
 from biocross.simulate.arrays import (
     leaf_columns,
     leaf_folds,
-    marker_shift,
+    leaf_shifts,
     members_of,
     parents_of,
     tree_of,
 )
 from biocross.simulate.composition import Floats, cells_per_ul, log_fold_changes, log_odds_ratios
+from biocross.simulate.effects import MARKER, State
 from biocross.simulate.model import Study
+from biocross.simulate.people import (
+    Attendance,
+    Attended,
+    response_of,
+    state_of,
+    usual_state,
+)
 from biocross.simulate.streams import stream
 
 EFFECT_COLUMNS = (
@@ -29,10 +37,12 @@ EFFECT_COLUMNS = (
     "changed_per_ul",
 )
 MARKER_COLUMNS = ("treatment", "visit", "population", "marker", "log2_shift", "changed")
+STATE_COLUMNS = ("patient_id", "treatment", "visit", "resists", "response", "steroid_taper")
 COUNT_COLUMNS = ("sample_id", "population", "parent", "count", "parent_count")
 # A true log effect below this is no change.
 NULL = 0.02
 _PATIENTS = 20_000
+_STATES = 1_000
 
 
 def true_effects(study: Study, kept: Floats | None = None) -> list[dict[str, str | float]]:
@@ -53,7 +63,7 @@ def true_effects(study: Study, kept: Floats | None = None) -> list[dict[str, str
     Returns
     -------
     list of dict
-        Rows of ``truth_effects.tsv``. ``fold_change`` is the geometric mean over patients of the
+        Rows of ``effects.tsv``. ``fold_change`` is the geometric mean over patients of the
         change of cells per µl since the first visit, ``log_odds_ratio`` the mean of the change of
         log(cells / other cells of the parent). ``changed`` says whether the latter is at least
         0.02 from 0, ``changed_per_ul`` whether the log of the former is.
@@ -62,14 +72,13 @@ def true_effects(study: Study, kept: Floats | None = None) -> list[dict[str, str
     members = members_of(study, names)
     parents = members_of(study, parents_of(study, names))
     usual = _virtual_blood(study) * (1.0 if kept is None else kept)
-    first, *later = study.visits
+    _, *later = study.visits
     rows: list[dict[str, str | float]] = []
     for treatment in study.treatments:
-        before = usual * leaf_folds(study, treatment, first)
         for visit in later:
-            after = usual * leaf_folds(study, treatment, visit)
-            per_ul = log_fold_changes(before, after, members).mean(axis=0)
-            odds = log_odds_ratios(before, after, members, parents).mean(axis=0)
+            after = usual * _virtual_folds(study, treatment, visit)
+            per_ul = log_fold_changes(usual, after, members).mean(axis=0)
+            odds = log_odds_ratios(usual, after, members, parents).mean(axis=0)
             rows += [
                 {
                     "treatment": treatment,
@@ -100,34 +109,25 @@ def true_marker_shifts(study: Study) -> list[dict[str, str | float]]:
     Returns
     -------
     list of dict
-        Rows of ``truth_markers.tsv``; 0 where nothing was planted.
+        Rows of ``markers.tsv``, for the mean response; 0 where nothing was planted.
     """
-    state = [channel.marker for channel in study.signals if channel.kind == "state"]
+    state_markers = [channel.marker for channel in study.signals if channel.kind == "state"]
+    state = usual_state(study)
+    none = np.zeros(len(study.leaves))
     rows: list[dict[str, str | float]] = []
-    for treatment in study.treatments:
-        for visit in list(study.visits)[1:]:
-            for name, marker in itertools.product(study.reported, state):
-                looks = {
-                    (
-                        study.populations[leaf].stains.get(marker),
-                        marker_shift(study, treatment, visit, leaf, marker),
-                    )
-                    for leaf in study.leaves
-                    if name in study.lineage_of(leaf)
-                }
-                if len(looks) > 1:
-                    continue
-                shift = next(iter(looks))[1]
-                rows.append(
-                    {
-                        "treatment": treatment,
-                        "visit": visit,
-                        "population": name,
-                        "marker": marker,
-                        "log2_shift": shift,
-                        "changed": shift != 0,
-                    }
-                )
+    for treatment, visit in itertools.product(study.treatments, list(study.visits)[1:]):
+        shifts = leaf_shifts(study, treatment, visit, state, MARKER)
+        for name, marker in itertools.product(study.reported, state_markers):
+            looks = {
+                (study.populations[leaf].stains.get(marker), float(shift))
+                for leaf, shift in zip(study.leaves, shifts.get(marker, none), strict=True)
+                if name in study.lineage_of(leaf)
+            }
+            if len(looks) > 1:
+                continue
+            shift = next(iter(looks))[1]
+            row = {"treatment": treatment, "visit": visit, "population": name, "marker": marker}
+            rows.append({**row, "log2_shift": shift, "changed": shift != 0})
     return rows
 
 
@@ -146,7 +146,7 @@ def true_counts(
     Yields
     ------
     dict
-        Rows of ``truth_counts.tsv``.
+        Rows of ``counts.tsv``.
     """
     names = study.reported
     parents = parents_of(study, names)
@@ -162,6 +162,35 @@ def true_counts(
             }
 
 
+def true_states(
+    study: Study, seed: int, visits: Iterable[Attended]
+) -> Iterable[dict[str, str | float]]:
+    """Tell how patients respond.
+
+    Parameters
+    ----------
+    study, seed
+        The study.
+    visits
+        The patients' visits.
+
+    Yields
+    ------
+    dict
+        Rows of ``patients.tsv`` in ``truth/``. `response` is in units of the mean one.
+    """
+    for visit in visits:
+        state = state_of(study, seed, visit)
+        yield {
+            "patient_id": visit.patient_id,
+            "treatment": visit.treatment,
+            "visit": visit.visit,
+            "resists": response_of(study, seed, visit.patient_id)[0],
+            "response": state.response,
+            "steroid_taper": state.taper,
+        }
+
+
 def _virtual_blood(study: Study) -> Floats:
     """Draw cells per µl of the leaves in many untreated patients, shape (patients, leaves)."""
 
@@ -172,3 +201,18 @@ def _virtual_blood(study: Study) -> Floats:
     cells = cells_per_ul(tree_of(study), normal("virtual usual"), normal("virtual visit"))
     leaves: Floats = cells[:, leaf_columns(study)]
     return leaves
+
+
+def _virtual_folds(study: Study, treatment: str, visit: str) -> Floats:
+    """Compute what a treatment does to patients who respond as the study says.
+
+    Where effects follow the response or a taper, virtual patients have states of their own.
+    """
+    if not any(effect.follows for effect in study.treatments[treatment].effects):
+        return leaf_folds(study, treatment, visit, State())
+    states = [
+        state_of(study, 0, Attendance(f"virtual {number}", treatment, visit))
+        for number in range(_STATES)
+    ]
+    folds = np.array([leaf_folds(study, treatment, visit, state) for state in states])
+    return np.tile(folds, (_PATIENTS // _STATES, 1))

@@ -14,12 +14,13 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 Counts = NDArray[np.int64]
 
-LIVE, DEAD, DOUBLET, DEBRIS = range(4)
+LIVE, DEAD, DOUBLET, DEBRIS, MARGIN, BEAD = range(6)
+FATES = ("live", "dead", "doublet", "debris", "margin", "bead")
 
 
 @dataclass(frozen=True, eq=False)
 class Kinds:
-    """How cells of each kind look; kinds are rows, the last one is debris.
+    """How events of each kind look; kinds are rows: cells, debris, and beads where there are any.
 
     Attributes
     ----------
@@ -85,8 +86,7 @@ class Optics:
 class Events:
     """Drawn events: `scatter` (FSC-A, FSC-H, SSC-A) and `signals`, channels × events.
 
-    `code` is the kind of cell (of a doublet, of its first cell); `fate` is one of `LIVE`,
-    `DEAD`, `DOUBLET` and `DEBRIS`.
+    `code` is the kind of cell (of a doublet, of its first cell); `fate` is a number of `FATES`.
     """
 
     scatter: Reals
@@ -95,9 +95,32 @@ class Events:
     fate: Codes
 
 
+@dataclass(frozen=True, eq=False)
+class Tube:
+    """How many events of what a tube holds.
+
+    Attributes
+    ----------
+    counts
+        Shape (4, kinds): live, dead, doublets by their first and by their second cell (equal
+        sums). Debris and beads are in the first row.
+    n_cells
+        How many of the kinds are cells; debris comes next, then beads.
+    stuck
+        Kinds of the cells of pairs that stick so closely that they pass as one, shape (2, pairs).
+    n_margins
+        How many of the debris lie at the ends of forward scatter.
+    """
+
+    counts: Counts
+    n_cells: int
+    stuck: Codes
+    n_margins: int
+
+
 def draw_events(
     rng: np.random.Generator,
-    counts: Counts,
+    tube: Tube,
     kinds: Kinds,
     dead: DeadCells,
     optics: Optics,
@@ -109,10 +132,7 @@ def draw_events(
     ----------
     rng
         The sample's random stream.
-    counts
-        Number of events, shape (4, kinds): live, dead, doublets by their first and by their
-        second cell (equal sums). Debris is the last kind, in the first row.
-    kinds, dead, optics
+    tube, kinds, dead, optics
         What there is to draw.
     shift
         Staining shift of this tube in decades, shape (signals,).
@@ -122,10 +142,13 @@ def draw_events(
     Events
         As recorded: with spillover, noise and saturation.
     """
-    n_live, n_dead, n_doublets = counts[:3].sum(axis=1)
-    n = int(n_live + n_dead + n_doublets)
-    code = np.concatenate([np.repeat(np.arange(counts.shape[1]), row) for row in counts])
-    code[n:] = rng.permutation(code[n:])  # or like would always stick to like
+    n_live, n_dead, n_doublets = tube.counts[:3].sum(axis=1)
+    n_stuck = tube.stuck.shape[1]
+    n_pairs = int(n_doublets) + n_stuck
+    rows = [np.repeat(np.arange(tube.counts.shape[1]), row) for row in tube.counts]
+    second = rng.permutation(rows[3])  # or like would always stick to like
+    code = np.concatenate([*rows[:3], tube.stuck[0], second, tube.stuck[1]])
+    n = code.size - n_pairs
     is_dead = np.zeros(len(code), dtype=bool)
     is_dead[n_live : n_live + n_dead] = True
     signals = draw_stains(rng, code, kinds, shift)
@@ -133,18 +156,73 @@ def draw_events(
     scatter = draw_scatter(rng, code, kinds)
     _kill(rng, is_dead, dead, signals, background, scatter)
 
-    # The doublets' second cells stand last: add them to the first.
-    _join(rng, scatter, n, int(n_doublets))
-    signals[:, n - n_doublets : n] += signals[:, n:]
-    background[n - n_doublets : n] += background[n:]
+    # The second cells of pairs stand last: add them to the first.
+    _join(rng, scatter, n, n_pairs, n_stuck)
+    signals[:, n - n_pairs : n] += signals[:, n:]
+    background[n - n_pairs : n] += background[n:]
     fate = np.where(is_dead, DEAD, LIVE)[:n]
-    fate[n - n_doublets :] = DOUBLET
-    fate[code[:n] == counts.shape[1] - 1] = DEBRIS
+    fate[n - n_pairs :] = DOUBLET
+    fate[code[:n] == tube.n_cells] = DEBRIS
+    fate[code[:n] > tube.n_cells] = BEAD
+    margin = np.flatnonzero(fate == DEBRIS)[: tube.n_margins]
+    fate[margin] = MARGIN
+    scatter[:2, margin[::2]] = np.float32(optics.top)
+    scatter[:2, margin[1::2]] = 0
 
     order = rng.permutation(n)
     recorded = record_light(rng, signals[:, order], background[order], optics)
     passed = np.minimum(scatter[:, order], np.float32(optics.top))
     return Events(passed, recorded, code[order], fate[order])
+
+
+def clog(events: Events, first: int, last: int, dimming: float) -> Events:
+    """Let the flow clog: events in a stretch lose brightness, and come back to it.
+
+    Parameters
+    ----------
+    events
+        In the order in which they pass; they are changed in place.
+    first, last
+        The stretch, as a slice of events.
+    dimming
+        Decades that are lost in its middle.
+
+    Returns
+    -------
+    Events
+        The same.
+    """
+    depth = np.sin(np.linspace(0, np.pi, last - first, dtype=np.float32))
+    events.signals[:, first:last] *= 10 ** (-np.float32(dimming) * depth)
+    return events
+
+
+def pass_times(
+    rng: np.random.Generator, n: int, rate: float, slow: tuple[int, int], slowing: float
+) -> Floats:
+    """Draw when events pass the laser.
+
+    Parameters
+    ----------
+    rng
+        The sample's random stream.
+    n
+        Number of events.
+    rate
+        Events per second.
+    slow
+        A stretch of events that pass more slowly, first and last.
+    slowing
+        By what factor.
+
+    Returns
+    -------
+    numpy.ndarray
+        Seconds since the first event, rising, shape (n,).
+    """
+    gaps = rng.exponential(1 / rate, n)
+    gaps[slow[0] : slow[1]] *= slowing
+    return np.cumsum(gaps)
 
 
 def draw_stains(rng: np.random.Generator, code: Codes, kinds: Kinds, shift: Floats) -> Reals:
@@ -260,12 +338,16 @@ def _kill(
     scatter[:2, is_dead] *= np.float32(dead.fsc_factor)
 
 
-def _join(rng: np.random.Generator, scatter: Reals, n: int, n_doublets: int) -> None:
-    """Let two cells pass together, in place: their areas add, their heights only overlap."""
-    first = slice(n - n_doublets, n)
+def _join(rng: np.random.Generator, scatter: Reals, n: int, n_pairs: int, n_stuck: int) -> None:
+    """Let two cells pass together, in place: their areas add, their heights only overlap.
+
+    Those that stick closely, the last ones, add in height as well.
+    """
+    first = slice(n - n_pairs, n)
     second = slice(n, None)
     low = np.minimum(scatter[1, first], scatter[1, second])
-    overlap = np.float32(0.7) * rng.random(n_doublets, dtype=np.float32)
+    overlap = np.float32(0.7) * rng.random(n_pairs, dtype=np.float32)
+    overlap[n_pairs - n_stuck :] = 1
     scatter[1, first] = np.maximum(scatter[1, first], scatter[1, second]) + overlap * low
     scatter[0, first] += scatter[0, second]
     scatter[2, first] += scatter[2, second]

@@ -1,6 +1,8 @@
 """A simulated cohort: FCS files, blood counts, and the truth about them."""
 
+import functools
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +12,12 @@ from numpy.typing import NDArray
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import ConfigError
 from biocross.simulate.arrays import dead_cells_of, kinds_of, optics_of
-from biocross.simulate.flow.cells import Events, draw_events
+from biocross.simulate.flow.cells import Events, clog, draw_events, pass_times
 from biocross.simulate.flow.fcs_writer import spillover_keyword, write_fcs
+from biocross.simulate.flow.labels import labels_path, write_labels
+from biocross.simulate.flow.tube import fill_tube
 from biocross.simulate.model import SCATTER, TIME, Study
-from biocross.simulate.people import blood_of, clinical_row, visit_date
+from biocross.simulate.people import blood_of, clinical_row, state_of, visit_date
 from biocross.simulate.sheets import clinical_columns, require_seed
 from biocross.simulate.streams import stream
 from biocross.simulate.study import read_study
@@ -21,9 +25,11 @@ from biocross.simulate.truth import (
     COUNT_COLUMNS,
     EFFECT_COLUMNS,
     MARKER_COLUMNS,
+    STATE_COLUMNS,
     true_counts,
     true_effects,
     true_marker_shifts,
+    true_states,
 )
 from biocross.tables import read_rows, write_rows
 
@@ -49,11 +55,12 @@ def simulate_cohort(
     out_dir: Path,
     seed: int,
     overrides: Mapping[str, Any] | None = None,
+    jobs: int = 1,
 ) -> None:
     """Simulate every flow sample of a sample sheet, and write down what is true of it.
 
-    A sample depends on the study, the seed and its own rows only: no other sample, and no order
-    of work, changes it.
+    A sample depends on the study, the seed and its own rows only: no other sample, no number of
+    processes and no order of work changes it.
 
     Parameters
     ----------
@@ -62,12 +69,16 @@ def simulate_cohort(
     samples, patients
         The sheets.
     out_dir
-        Receives one FCS file per sample, ``clinical.tsv``, and the truth: ``truth_effects.tsv``
-        (see `true_effects`), ``truth_markers.tsv`` and ``truth_counts.tsv``.
+        Receives one FCS file per sample, ``clinical.tsv``, and the truth in ``truth/``:
+        ``patients.tsv`` (response and taper of steroids), and in ``truth/flow/`` ``effects.tsv``
+        (see `true_effects`), ``markers.tsv``, ``counts.tsv`` and ``events/``, which says of every
+        event of a file what it is (see `write_labels`).
     seed
         The study's seed, as given to `write_sheets`.
     overrides
         Entries that replace those of the description; see `read_study`.
+    jobs
+        Number of processes.
 
     Raises
     ------
@@ -77,13 +88,21 @@ def simulate_cohort(
     plan = read_study(study, overrides)
     require_seed(seed)
     cohort = read_cohort(plan, samples, patients)
-    drawn = {sample.sample_id: simulate_sample(plan, sample, out_dir, seed) for sample in cohort}
-    visits = dict.fromkeys((sample.patient_id, sample.treatment, sample.visit) for sample in cohort)
-    clinical = [clinical_row(plan, seed, *visit) for visit in visits]
+    simulate = functools.partial(simulate_sample, plan, out_dir=out_dir, seed=seed)
+    if jobs > 1:
+        with ProcessPoolExecutor(jobs) as pool:
+            live = list(pool.map(simulate, cohort))
+    else:
+        live = [simulate(sample) for sample in cohort]
+    drawn = {sample.sample_id: counts for sample, counts in zip(cohort, live, strict=True)}
+    visits = {(one.patient_id, one.visit): one for one in cohort}.values()
+    clinical = [clinical_row(plan, seed, visit) for visit in visits]
+    truth = out_dir / "truth"
     write_rows(out_dir / "clinical.tsv", clinical_columns(plan), clinical)
-    write_rows(out_dir / "truth_effects.tsv", EFFECT_COLUMNS, true_effects(plan))
-    write_rows(out_dir / "truth_markers.tsv", MARKER_COLUMNS, true_marker_shifts(plan))
-    write_rows(out_dir / "truth_counts.tsv", COUNT_COLUMNS, true_counts(plan, drawn))
+    write_rows(truth / "patients.tsv", STATE_COLUMNS, true_states(plan, seed, visits))
+    write_rows(truth / "flow" / "effects.tsv", EFFECT_COLUMNS, true_effects(plan))
+    write_rows(truth / "flow" / "markers.tsv", MARKER_COLUMNS, true_marker_shifts(plan))
+    write_rows(truth / "flow" / "counts.tsv", COUNT_COLUMNS, true_counts(plan, drawn))
 
 
 def read_cohort(study: Study, samples: Path, patients: Path) -> list[Sample]:
@@ -130,7 +149,7 @@ def read_cohort(study: Study, samples: Path, patients: Path) -> list[Sample]:
 
 
 def simulate_sample(study: Study, sample: Sample, out_dir: Path, seed: int) -> NDArray[np.int64]:
-    """Simulate one sample and write its FCS file.
+    """Simulate one sample; write its FCS file, and what its events are.
 
     Parameters
     ----------
@@ -149,25 +168,27 @@ def simulate_sample(study: Study, sample: Sample, out_dir: Path, seed: int) -> N
         Live single cells that were drawn, shape (leaves,).
     """
     rng = stream(seed, "events", sample.sample_id)
-    blood = blood_of(study, seed, sample.patient_id, sample.treatment, sample.visit)
-    counts = _event_counts(study, rng, blood / blood.sum())
+    tube = fill_tube(study, rng, blood_of(study, seed, sample))
     events = draw_events(
         rng,
-        counts,
-        kinds_of(study, sample.treatment, sample.visit),
+        tube,
+        kinds_of(study, sample.treatment, sample.visit, state_of(study, seed, sample)),
         dead_cells_of(study),
-        optics_of(study),
+        optics_of(study, sample.batch),
         _staining_shift(study, seed, sample),
     )
+    stretch = _clogged(study, seed, sample, events.code.size)
+    clog(events, *stretch, study.clogs.dimming)
     write_fcs(
         out_dir / sample.file,
-        _in_panel_order(study, rng, events),
+        _in_panel_order(study, rng, events, stretch),
         [channel.channel for channel in study.panel],
         ["" if c.marker == c.channel else c.marker for c in study.panel],
         _keywords(study, seed, sample),
         round(study.cytometer.range),
     )
-    live: NDArray[np.int64] = counts[0, :-1]
+    write_labels(labels_path(out_dir, sample.sample_id), study, events)
+    live: NDArray[np.int64] = tube.counts[0, : tube.n_cells]
     return live
 
 
@@ -211,21 +232,6 @@ def _wrong(
     return wrong
 
 
-def _event_counts(
-    study: Study, rng: np.random.Generator, share: NDArray[np.float64]
-) -> NDArray[np.int64]:
-    """Divide a tube's events: live, dead, doublets' first and second cells; debris is last."""
-    fewest, most = study.events
-    total = int(rng.integers(int(fewest), int(most) + 1))
-    parts = (study.debris.share, study.dead.share, study.doublets)
-    debris, dead, doublets = (round(total * rng.uniform(*part)) for part in parts)
-    live = max(total - debris - dead - doublets, 0)
-    counts = np.zeros((4, len(share) + 1), dtype=np.int64)
-    counts[:, :-1] = [rng.multinomial(n, share) for n in (live, dead, doublets, doublets)]
-    counts[0, -1] = debris
-    return counts
-
-
 def _staining_shift(study: Study, seed: int, sample: Sample) -> NDArray[np.float64]:
     """Add up the shifts of a sample's batch, its patient, and its own, by channel name."""
     sources = (
@@ -244,13 +250,27 @@ def _staining_shift(study: Study, seed: int, sample: Sample) -> NDArray[np.float
     )
 
 
-def _in_panel_order(study: Study, rng: np.random.Generator, events: Events) -> NDArray[np.float32]:
+def _clogged(study: Study, seed: int, sample: Sample, n: int) -> tuple[int, int]:
+    """Draw which stretch of a file's events the flow clogs in; mostly an empty one."""
+    rng = stream(seed, "clog", sample.sample_id)
+    if rng.random() >= study.clogs.share_of_files:
+        return 0, 0
+    length = round(n * rng.uniform(*study.clogs.events))
+    first = int(rng.integers(0, n - length + 1))
+    return first, first + length
+
+
+def _in_panel_order(
+    study: Study, rng: np.random.Generator, events: Events, slow: tuple[int, int]
+) -> NDArray[np.float32]:
     """Put the channels into the panel's order, with the time that cells passed, in ticks."""
-    n = events.code.size
-    seconds = np.sort(rng.uniform(0, n / study.cytometer.events_per_second, n))
+    cytometer = study.cytometer
+    seconds = pass_times(
+        rng, events.code.size, cytometer.events_per_second, slow, study.clogs.slowing
+    )
     columns = dict(zip(SCATTER, events.scatter, strict=True))
     columns |= {c.channel: row for c, row in zip(study.signals, events.signals, strict=True)}
-    columns[TIME] = (seconds / study.cytometer.time_step).astype(np.float32)
+    columns[TIME] = (seconds / cytometer.time_step).astype(np.float32)
     return np.stack([columns[channel.channel] for channel in study.panel], axis=1)
 
 

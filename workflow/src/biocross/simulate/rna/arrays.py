@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocross.errors import ConfigError
+from biocross.simulate.arrays import leaf_shifts
 from biocross.simulate.composition import Floats
+from biocross.simulate.effects import GENE, State
 from biocross.simulate.model import Study
 from biocross.simulate.rna.model import DIVERGENT_SHARE, Transcriptomes
 from biocross.simulate.streams import stream
@@ -24,7 +26,7 @@ def rna_of(study: Study) -> Transcriptomes:
     if study.rna is None:
         raise ConfigError(
             "the study has no section `rna`, but samples.tsv names samples of single-cell RNA; "
-            "describe it as in config/simulation.yaml, or remove these rows"
+            "describe it as in config/simulation/transcriptomes.yaml, or remove these rows"
         )
     return study.rna
 
@@ -33,7 +35,7 @@ def genes_of(rna: Transcriptomes) -> tuple[str, ...]:
     """List the genes: those with a name, those without, and the mitochondrial ones."""
     width = max(4, len(str(rna.background.genes)))
     nameless = [f"GENE{number:0{width}d}" for number in range(1, rna.background.genes + 1)]
-    return (*_named(rna), *sorted(rna.ribosomal.genes), *nameless, *rna.mitochondria.genes)
+    return (*rna.named_genes, *sorted(rna.ribosomal.genes), *nameless, *rna.mitochondria.genes)
 
 
 def expression_of(study: Study) -> Floats:
@@ -73,28 +75,25 @@ def expression_of(study: Study) -> Floats:
     return np.concatenate([nuclear, mitochondrial], axis=1)
 
 
-def gene_shifts(study: Study, treatment: str, visit: str) -> Floats:
+def gene_shifts(study: Study, treatment: str, visit: str, state: State) -> Floats:
     """Add up the planted changes of expression.
 
     Parameters
     ----------
     study
         The study.
-    treatment, visit
-        What changes it, and when.
+    treatment, visit, state
+        What changes it, when, and how much of that happens.
 
     Returns
     -------
     numpy.ndarray
         Log2 fold changes, shape (leaves, genes).
     """
-    rna = rna_of(study)
-    column = {gene: i for i, gene in enumerate(genes_of(rna))}
-    shifts = np.zeros((len(study.leaves), len(column)))
-    for change in rna.gene_changes.get(treatment, {}).get(visit, ()):
-        for row, leaf in enumerate(study.leaves):
-            if not set(change.populations).isdisjoint(study.lineage_of(leaf)):
-                shifts[row, [column[gene] for gene in change.genes]] += change.log2
+    genes = genes_of(rna_of(study))
+    shifts = np.zeros((len(study.leaves), len(genes)))
+    for gene, log2 in leaf_shifts(study, treatment, visit, state, GENE).items():
+        shifts[:, genes.index(gene)] = log2
     return shifts
 
 
@@ -121,12 +120,8 @@ def inherited(study: Study, values: Mapping[str, float], default: float = 1.0) -
     )
 
 
-def _named(rna: Transcriptomes) -> tuple[str, ...]:
-    return tuple(sorted({*rna.everywhere, *(g for p in rna.programmes.values() for g in p)}))
-
-
 def _named_levels(study: Study, rna: Transcriptomes) -> Floats:
-    genes = _named(rna)
+    genes = rna.named_genes
     rows = []
     for leaf in study.leaves:
         levels = {gene: rna.everywhere.get(gene, rna.leak) for gene in genes}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from biocross.simulate.arrays import kinds_of
 from biocross.simulate.composition import Floats
 from biocross.simulate.model import Study
-from biocross.simulate.people import blood_of
+from biocross.simulate.people import blood_of, state_of
 from biocross.simulate.rna.arrays import (
     expression_of,
     gene_shifts,
@@ -77,9 +77,9 @@ def simulate_libraries(
     samples, patients
         The sheets; a library is written at its ``path`` below `out_dir`.
     out_dir
-        Receives the libraries (10x HDF5) and, in ``rna/``, the truth: ``truth_counts.tsv`` and
-        ``truth_effects.tsv`` as of flow cytometry, ``truth_genes.tsv`` (see `true_gene_changes`)
-        and ``truth_cells.tsv``: what every barcode holds, by its deepest population, `fate` being
+        Receives the libraries (10x HDF5) and, in ``truth/rna/``, the truth: ``counts.tsv`` and
+        ``effects.tsv`` as of flow cytometry, ``genes.tsv`` (see `true_gene_changes`) and
+        ``cells.tsv``: what every barcode holds, by its deepest population, `fate` being
         ``live``, ``dead`` or ``doublet``.
     seed
         The study's seed, as given to `write_sheets`.
@@ -103,12 +103,11 @@ def simulate_libraries(
         labels += library.labels
         for sample, counts in library.drawn.items():
             drawn[sample] = drawn.get(sample, 0) + counts
-    truth = out_dir / "rna"
-    write_rows(truth / "truth_cells.tsv", CELL_COLUMNS, labels)
-    write_rows(truth / "truth_counts.tsv", COUNT_COLUMNS, true_counts(plan, drawn))
-    effects = true_effects(plan, kept_cells(plan))
-    write_rows(truth / "truth_effects.tsv", EFFECT_COLUMNS, effects)
-    write_rows(truth / "truth_genes.tsv", GENE_COLUMNS, true_gene_changes(plan))
+    truth = out_dir / "truth" / "rna"
+    write_rows(truth / "cells.tsv", CELL_COLUMNS, labels)
+    write_rows(truth / "counts.tsv", COUNT_COLUMNS, true_counts(plan, drawn))
+    write_rows(truth / "effects.tsv", EFFECT_COLUMNS, true_effects(plan, kept_cells(plan)))
+    write_rows(truth / "genes.tsv", GENE_COLUMNS, true_gene_changes(plan))
 
 
 def simulate_library(
@@ -159,7 +158,7 @@ def _captured(study: Study, sample: LibrarySample, seed: int) -> NDArray[np.int6
     """Draw the sample's cells in a library, live and dead, shape (2, leaves)."""
     rna = rna_of(study)
     rng = stream(seed, "rna cells", sample.sample_id, sample.file)
-    blood = blood_of(study, seed, sample.patient_id, sample.treatment, sample.visit)
+    blood = blood_of(study, seed, sample)
     cells = blood * kept_cells(study)
     fewest, most = rna.cells
     total = int(rng.integers(int(fewest), int(most) + 1))
@@ -210,7 +209,9 @@ def _gene_effects(study: Study, sample: LibrarySample, seed: int) -> Floats:
         (rna.variation.library, "library", sample.file),
         (rna.variation.sample, "sample", sample.sample_id),
     )
-    effects: Floats = np.log(2) * gene_shifts(study, sample.treatment, sample.visit)
+    effects: Floats = np.log(2) * gene_shifts(
+        study, sample.treatment, sample.visit, state_of(study, seed, sample)
+    )
     for sd, what, name in sources:
         effects += sd * stream(seed, "rna genes", what, name).standard_normal(size)
     for row, leaf in enumerate(study.leaves):
@@ -261,7 +262,10 @@ def _staining(
     signals = [channel.marker for channel in study.signals]
     columns = [signals.index(marker) for marker in proteins.markers.values()]
     leaves = len(study.leaves)
-    kinds = [kinds_of(study, sample.treatment, sample.visit) for sample in samples]
+    kinds = [
+        kinds_of(study, sample.treatment, sample.visit, state_of(study, seed, sample))
+        for sample in samples
+    ]
     # Lots of antibodies differ as those of the cytometer do.
     lot = [
         stream(seed, "rna staining", samples[0].batch, name).standard_normal()

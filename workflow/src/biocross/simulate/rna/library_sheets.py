@@ -59,7 +59,12 @@ def library_rows(
     rows: list[dict[str, str]] = []
     library = 0
     for pool in _pools(study, treatments):
-        samples = [(patient, visit) for patient in pool.patients for visit in visits[patient]]
+        samples = [
+            (patient, visit)
+            for patient in pool.patients
+            for visit in visits[patient]
+            if visit in rna_of(study).visits
+        ]
         if pool.hashed and len(samples) > len(tags):
             raise ConfigError(
                 f"rna.pools: {' and '.join(pool.patients)} have {len(samples)} samples, more than "

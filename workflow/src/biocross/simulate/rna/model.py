@@ -7,15 +7,6 @@ DIVERGENT_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
-class GeneChange:
-    """A planted change of genes' expression, in log2, in some populations."""
-
-    genes: tuple[str, ...]
-    log2: float
-    populations: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Module:
     """Genes that move together: SDs of the logarithm between samples and between cells."""
 
@@ -115,7 +106,7 @@ class Ribosomal:
 
 @dataclass(frozen=True)
 class Transcriptomes:
-    """The RNA of a study; see the section ``rna`` of ``config/simulation.yaml``.
+    """The RNA of a study; see ``config/simulation/transcriptomes.yaml``.
 
     Levels (`leak`, `everywhere`, `programmes`) are counts per 10,000 of a living cell's nuclear
     genes.
@@ -124,10 +115,10 @@ class Transcriptomes:
     tissue: str
     patients_per_treatment: int
     cells: tuple[float, float]
+    visits: tuple[str, ...]
     batches: tuple[str, ...]
     pools: tuple[int, ...]
     recovery: Mapping[str, float]
-    gene_changes: Mapping[str, Mapping[str, tuple[GeneChange, ...]]]
     molecules: Molecules
     variation: GeneVariation
     modules: Mapping[str, Module]
@@ -142,3 +133,8 @@ class Transcriptomes:
     leak: float
     everywhere: Mapping[str, float]
     programmes: Mapping[str, Mapping[str, float]]
+
+    @property
+    def named_genes(self) -> tuple[str, ...]:
+        """The genes that are described one by one, but for ribosomal and mitochondrial ones."""
+        return tuple(sorted({*self.everywhere, *(g for p in self.programmes.values() for g in p)}))

@@ -1,6 +1,6 @@
 """The section ``rna`` of a study's description, read and checked."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 
 from biocross.errors import ConfigError
@@ -8,7 +8,6 @@ from biocross.simulate.rna.model import (
     Ambient,
     Background,
     DeadCellRna,
-    GeneChange,
     GeneVariation,
     Hashtags,
     Mitochondria,
@@ -23,8 +22,7 @@ from biocross.simulate.sections import Section, require_known
 
 def read_transcriptomes(
     entry: Section,
-    treatments: Iterable[str],
-    visits: Iterable[str],
+    visits: Collection[str],
     populations: Iterable[str],
     markers: Iterable[str],
 ) -> Transcriptomes:
@@ -34,7 +32,7 @@ def read_transcriptomes(
     ----------
     entry
         The section.
-    treatments, visits, populations, markers
+    visits, populations, markers
         The names that the rest of the description knows.
 
     Returns
@@ -62,10 +60,10 @@ def read_transcriptomes(
         tissue=entry.text("tissue"),
         patients_per_treatment=entry.whole("patients_per_treatment", low=1),
         cells=entry.span("cells_per_sample", low=20, high=50_000),
+        visits=_visits(entry, visits),
         batches=entry.texts("batches"),
         pools=_pools(entry),
         recovery=_known_numbers(entry, "recovery", populations, high=1),
-        gene_changes=_gene_changes(entry, treatments, visits, populations, sorted(named)),
         molecules=_molecules(entry, populations),
         variation=_variation(entry.section("variation")),
         modules={
@@ -111,33 +109,9 @@ def _pools(entry: Section) -> tuple[int, ...]:
     return tuple(pools)
 
 
-def _gene_changes(
-    entry: Section,
-    treatments: Iterable[str],
-    visits: Iterable[str],
-    populations: Iterable[str],
-    genes: Iterable[str],
-) -> dict[str, dict[str, tuple[GeneChange, ...]]]:
-    changes: dict[str, dict[str, tuple[GeneChange, ...]]] = {}
-    for treatment, by_visit in entry.sections("gene_changes", {}).items():
-        require_known(treatment, treatments, entry.place("gene_changes"))
-        changes[treatment] = {}
-        for visit in by_visit.names():
-            require_known(visit, visits, by_visit.place("visit"))
-            changes[treatment][visit] = tuple(
-                _gene_change(row, populations, genes) for row in by_visit.sections_in_list(visit)
-            )
-    return changes
-
-
-def _gene_change(row: Section, populations: Iterable[str], genes: Iterable[str]) -> GeneChange:
-    change = GeneChange(
-        genes=row.texts("genes", genes),
-        log2=row.number("log2", low=-10, high=10),
-        populations=row.texts("populations", populations),
-    )
-    row.finish()
-    return change
+def _visits(entry: Section, visits: Collection[str]) -> tuple[str, ...]:
+    """Read at which visits libraries are made: all, unless some are named."""
+    return entry.texts("visits", visits) if "visits" in entry.names() else tuple(visits)
 
 
 def _molecules(entry: Section, populations: Iterable[str]) -> Molecules:

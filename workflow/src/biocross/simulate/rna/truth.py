@@ -4,7 +4,9 @@ import numpy as np
 
 from biocross.simulate.arrays import leaf_columns, leaf_folds, members_of, tree_of
 from biocross.simulate.composition import Floats, cells_per_ul
+from biocross.simulate.effects import State
 from biocross.simulate.model import Study
+from biocross.simulate.people import usual_state
 from biocross.simulate.rna.arrays import (
     expression_of,
     gene_shifts,
@@ -31,7 +33,8 @@ def true_gene_changes(study: Study) -> list[dict[str, str | float]]:
 
     Two things change what a population expresses: what is planted on its genes, and its
     composition: where Th2 cells multiply, the CD4 T cells have more PTGDR2. The expectation is
-    that of a patient with the usual blood, without any other variation; it depends on no seed.
+    that of a patient with the usual blood and response, without any other variation; it depends
+    on no seed.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def true_gene_changes(study: Study) -> list[dict[str, str | float]]:
     Returns
     -------
     list of dict
-        Rows of ``truth_genes.tsv``: the genes whose ``log2_fold_change`` (of their share of the
+        Rows of ``genes.tsv``: the genes whose ``log2_fold_change`` (of their share of the
         population's molecules, since the first visit) is at least 0.05 from 0, for which
         ``changed`` is true, and every gene with a planted change anywhere in the study. No other
         gene changes. ``planted`` is the planted log2 change where all parts of the population
@@ -50,15 +53,16 @@ def true_gene_changes(study: Study) -> list[dict[str, str | float]]:
     genes = genes_of(rna_of(study))
     first, *later = study.visits
     members = members_of(study, study.reported)
+    usual = usual_state(study)
     planted_anywhere = np.zeros(len(genes), dtype=bool)
     contrasts = [(treatment, visit) for treatment in study.treatments for visit in later]
     for contrast in contrasts:
-        planted_anywhere |= (gene_shifts(study, *contrast) != 0).any(axis=0)
+        planted_anywhere |= (gene_shifts(study, *contrast, usual) != 0).any(axis=0)
     rows: list[dict[str, str | float]] = []
     for treatment, visit in contrasts:
-        before = _expected_shares(study, treatment, first)
-        change = np.log2(_expected_shares(study, treatment, visit) / before)
-        shifts = gene_shifts(study, treatment, visit)
+        before = _expected_shares(study, treatment, first, usual)
+        change = np.log2(_expected_shares(study, treatment, visit, usual) / before)
+        shifts = gene_shifts(study, treatment, visit, usual)
         for i, population in enumerate(study.reported):
             own = shifts[members[i]]
             for gene in np.flatnonzero((np.abs(change[i]) >= NULL_LOG2) | planted_anywhere):
@@ -82,13 +86,13 @@ def kept_cells(study: Study) -> Floats:
     return inherited(study, rna_of(study).recovery)
 
 
-def _expected_shares(study: Study, treatment: str, visit: str) -> Floats:
+def _expected_shares(study: Study, treatment: str, visit: str, state: State) -> Floats:
     """Compute the genes' shares of the molecules of populations, shape (populations, genes)."""
-    usual = np.zeros((1, len(study.populations)))
-    cells = cells_per_ul(tree_of(study), usual, usual)[0, leaf_columns(study)]
-    cells = cells * leaf_folds(study, treatment, visit) * kept_cells(study)
+    middle = np.zeros((1, len(study.populations)))
+    cells = cells_per_ul(tree_of(study), middle, middle)[0, leaf_columns(study)]
+    cells = cells * leaf_folds(study, treatment, visit, state) * kept_cells(study)
     molecules = cells * inherited(study, rna_of(study).molecules.content)
-    expression = expression_of(study) * 2 ** gene_shifts(study, treatment, visit)
+    expression = expression_of(study) * 2 ** gene_shifts(study, treatment, visit, state)
     sums = np.array(
         [
             (expression[own] * molecules[own, None]).sum(axis=0)
