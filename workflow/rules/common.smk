@@ -122,6 +122,12 @@ def with_clusters(**inputs):
     return inputs if FLOW_SAMPLES and sought else {}
 
 
+def with_evaluation(**inputs):
+    """Return inputs that exist only where the truth is known: of a simulated cohort."""
+    known = "simulate" in config and FLOW_SAMPLES and not GATES_DRAWN_ELSEWHERE
+    return inputs if known else {}
+
+
 def fmo_events_of_patient(wildcards):
     """Return the prepared events of the FMO controls of a patient's batches."""
     batches = {sample.batch for sample in FLOW_PATIENTS[wildcards.patient]}

@@ -131,7 +131,8 @@ def find_levels_of_clusters(
     in clusters that lie below (each cluster alike; the `parting`). It replaces a border that
     parts less well, unless the upper clusters bear so little that it may be noise, which
     clusters slice too; where events show no border at all, the upper clusters must also stand
-    out of the lower ones' own width.
+    out of the lower ones' own width. A border below which no cluster lies is that of fragments;
+    where the cells above it show another one, that is taken.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def find_levels_of_clusters(
     kept = [values for values in kept if values.size]
     if not kept:
         return Levels()
-    levels = find_levels(np.concatenate(kept), zero)
+    levels = _beyond_fragments(kept, find_levels(np.concatenate(kept), zero), zero)
     if levels.source in ("all_positive", "bright", "none"):
         return levels
     levels = levels._replace(parting=_parting(kept, levels.low))
@@ -174,6 +175,15 @@ def find_levels_of_clusters(
     low = float(places[best])
     high = levels.high if levels.high > low else float("nan")
     return Levels(low, high, "clusters", parting=partings[best])
+
+
+def _beyond_fragments(samples: Sequence[Reals], levels: Levels, zero: float) -> Levels:
+    """Look above a border below which no cluster lies: that of fragments, for example."""
+    if not levels.is_clear or min(np.median(values) for values in samples) <= levels.low:
+        return levels
+    values = np.concatenate(samples)
+    above = find_levels(values[values > levels.low], zero)
+    return above if above.is_clear else levels
 
 
 def _parting(samples: Sequence[Reals], border: float) -> float:

@@ -1,0 +1,1 @@
+"""What an analysis of a simulated cohort found, beside what is true."""
