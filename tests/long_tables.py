@@ -1,5 +1,6 @@
 """Small cohorts written as the long tables, for tests of the statistics and the report."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,20 @@ class LongTables:
             changes_out=out,
         )
         return out
+
+    def results(self, confirmatory=GATES):
+        """Test the populations, and return a folder with the tables where a run leaves them."""
+        changes, paths = self.changes_file(confirmatory), self.write()
+        folder = self.folder / "results"
+        for source, place in (
+            (changes, "statistics/paired_changes.tsv"),
+            (paths["counts"], "populations/counts.tsv"),
+            (paths["samples"], "cohort/samples.tsv"),
+            (paths["pairs"], "cohort/pairs.tsv"),
+        ):
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / place)
+        return folder
 
 
 def one(table, **wanted):

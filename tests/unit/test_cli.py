@@ -86,3 +86,25 @@ def test_gates_of_a_file_are_proposed_as_a_sheet(tmp_path, capsys, pytestconfig)
     assert "  strange: " in capsys.readouterr().out
     assert main(command) == 1
     assert "would be overwritten" in capsys.readouterr().err
+
+
+def test_plan_answers_from_assumptions(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "--fold", "1.5", "--patients", "30", "10", "10", "--missing", "0.2"]) == 0
+    said = capsys.readouterr().out
+    assert "ILC2 (of lymphocytes)\n  × 1.5: " in said
+    assert "20 % of the patients without a second visit" in said
+    rows = (tmp_path / "plan" / "plan.tsv").read_text().splitlines()
+    patients = [row.split("\t")[10] for row in rows[:3]]
+    assert patients == ["n_patients", "10", "30"]
+
+
+def test_plan_says_what_is_wrong_in_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "--results", "resluts"]) == 1
+    assert capsys.readouterr().err == (
+        "biocross plan: resluts: there is no such folder; give the results of a run\n"
+    )
+    assert main(["plan", "--missing", "15"]) == 1
+    assert "such as 0.15" in capsys.readouterr().err
+    assert not (tmp_path / "plan").exists()

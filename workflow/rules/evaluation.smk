@@ -14,7 +14,7 @@ if with_evaluation(sought=True):
                 ],
                 annotation=OUT / "flow" / "clusters" / "annotation.tsv",
             ),
-            **with_libraries(gene_changes=OUT / "statistics" / "gene_changes.tsv"),
+            **with_rna(gene_changes=OUT / "statistics" / "gene_changes.tsv"),
             truth=rules.simulate_cohort.output.flow[0],
             labels=rules.simulate_cohort.output.events,
             rna_truth=rules.simulate_cohort.output.rna,

@@ -1,4 +1,4 @@
-"""The command `biocross`: start a study, and check its sheets without Snakemake."""
+"""The command `biocross`: plan a study, start it, and check its sheets without Snakemake."""
 
 import argparse
 import sys
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        return {"init": _init, "check": _check, "gates": _gates}[arguments.command](arguments)
+        return _COMMANDS[arguments.command](arguments)
     except BiocrossError as error:
         print(f"biocross {arguments.command}: {error}", file=sys.stderr)
         return 1
@@ -84,7 +84,61 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="default: %(default)s",
     )
+    _add_plan(commands.add_parser("plan", help="how many patients do the next studies need?"))
     return parser
+
+
+def _add_plan(plan: argparse.ArgumentParser) -> None:
+    plan.add_argument(
+        "--results", type=Path, metavar="DIR", help="of a pilot; default: assumed variation"
+    )
+    plan.add_argument(
+        "--fold",
+        type=float,
+        nargs="+",
+        default=[1.25, 1.5, 2.0],
+        metavar="X",
+        help="changes of the percentage to find; default: 1.25 1.5 2",
+    )
+    plan.add_argument(
+        "--patients",
+        type=int,
+        nargs="+",
+        default=[6, 8, 10, 12, 16, 20, 30, 40],
+        metavar="N",
+        help="per treatment, for the table and the figure; default: 6 8 10 12 16 20 30 40",
+    )
+    plan.add_argument(
+        "--missing",
+        type=float,
+        default=0.15,
+        metavar="SHARE",
+        help="of patients without a second visit; default: %(default)s",
+    )
+    plan.add_argument(
+        "--events",
+        type=float,
+        metavar="N",
+        help="living single cells per sample; default: as in the pilot, or 500,000",
+    )
+    plan.add_argument(
+        "--family",
+        type=int,
+        metavar="M",
+        help="tests in the confirmatory family; default: as in the pilot, or one per primary "
+        "population",
+    )
+    plan.add_argument("--source", help="what found the cells: gate, cluster, table ...")
+    plan.add_argument("--readout", help="percent_of_parent or cells_per_ul")
+    plan.add_argument(
+        "--populations",
+        type=Path,
+        metavar="FILE",
+        help="names the primary populations; default: config/populations.yaml, or the shipped one",
+    )
+    plan.add_argument(
+        "--out", type=Path, default=Path("plan"), metavar="DIR", help="default: %(default)s"
+    )
 
 
 def _init(arguments: argparse.Namespace) -> int:
@@ -130,6 +184,26 @@ def _check(arguments: argparse.Namespace) -> int:
 
     return check(arguments.config)
 
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from biocross.report.plan_answer import answer_plan
+    from biocross.statistics.planning import Wishes
+
+    wishes = Wishes(
+        tuple(dict.fromkeys(arguments.fold)),
+        tuple(sorted(set(arguments.patients))),
+        *(arguments.missing, arguments.events, arguments.family),
+    )
+    answer = answer_plan(
+        wishes,
+        arguments.out,
+        *(arguments.results, arguments.populations, arguments.source, arguments.readout),
+    )
+    print(*answer, sep="\n")
+    return 0
+
+
+_COMMANDS = {"init": _init, "check": _check, "gates": _gates, "plan": _plan}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,12 +1,22 @@
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from biocross.statistics.kernels.power import (
     detectable_fold,
     detectable_fold_range,
+    deviation_behind,
+    deviation_range,
     equivalence_test,
+    paired_power,
+    patients_needed,
+    power_of_enrolled,
 )
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "power"
 
 
 def test_detectable_fold_is_the_formula():
@@ -44,6 +54,53 @@ def test_untested_populations_and_hopeless_noise():
     assert np.isnan(fold[0])
     assert fold[1] == np.inf
     assert np.isnan(detectable_fold_range([np.nan], [3], [np.nan])).all()
+
+
+def test_the_deviation_behind_a_detectable_fold_comes_back():
+    sd, n, df = np.array([0.15, 0.4, 1.2]), np.array([3, 8, 40]), np.array([2.0, 11.5, 70.0])
+    np.testing.assert_allclose(deviation_behind(detectable_fold(sd, n, df), n, df), sd, rtol=1e-12)
+    family = detectable_fold(sd, n, df, alpha=0.01, power=0.9)
+    np.testing.assert_allclose(deviation_behind(family, n, df, 0.01, 0.9), sd, rtol=1e-12)
+    assert np.isnan(deviation_behind([np.inf, np.nan], [3, 3], [2, np.nan])).all()
+
+
+def test_the_range_of_a_deviation_holds_it_as_often_as_stated():
+    changes = np.random.default_rng(8).normal(0, 0.3, (10, 20_000))
+    low, high = deviation_range(changes.std(axis=0, ddof=1), 9)
+    assert np.mean((low < 0.3) & (high > 0.3)) == pytest.approx(0.95, abs=0.006)
+    assert np.isnan(deviation_range(0.3, np.nan)).all()
+
+
+def test_power_equals_r():
+    golden = pd.read_csv(GOLDEN / "paired_power.tsv", sep="\t")
+    power = paired_power(
+        np.log(golden["fold"]), golden["sd"], golden["n_pairs"], golden["df"], golden["alpha"]
+    )
+    np.testing.assert_allclose(power, golden["power"], atol=1e-10)
+    assert (golden["df"] > golden["n_pairs"] - 1).sum() == len(golden) / 2
+
+
+def test_power_is_the_level_where_nothing_changes_and_one_where_everything_does():
+    df = np.array([2.0, 19.0, 500.0])
+    np.testing.assert_allclose(paired_power(0, 0.4, 20, df, 0.05), 0.05, rtol=1e-9)
+    huge = paired_power([[8.0], [50.0], [1e5]], 0.4, [100, 101, 102], df)
+    np.testing.assert_allclose(huge, 1)
+    assert np.isnan(paired_power([0.4, np.nan], [np.nan, 0.4], 20, 19)).all()
+
+
+def test_power_of_enrolled_patients_is_that_of_the_pairs_they_leave():
+    pairs = np.linspace(0, 1, 61)
+    power = np.stack([pairs, pairs**2])
+    expected = power_of_enrolled(power, 0.15)
+    for enrolled in (0, 1, 7, 60):
+        chance = stats.binom(enrolled, 0.85).pmf(np.arange(61))
+        np.testing.assert_allclose(expected[:, enrolled], power @ chance, atol=1e-12)
+    np.testing.assert_allclose(power_of_enrolled(power, 0.0), power, atol=1e-12)
+
+
+def test_the_fewest_patients_that_reach_a_power():
+    power = [[0, 0.5, 0.8, 0.9], [0, 0.1, 0.2, 0.3], [np.nan] * 4]
+    np.testing.assert_array_equal(patients_needed(power, 0.8), [2, np.nan, np.nan])
 
 
 def test_equivalence_is_the_90_percent_interval_inside_the_margins():
