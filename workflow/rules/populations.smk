@@ -1,6 +1,7 @@
 # REQUIRED INPUTS: results/flow/counts.tsv and expression.tsv, and/or the table of inputs.counts;
 #                  results/cohort/samples.tsv, populations.yaml.
-# OUTPUTS: results/populations/counts.tsv, results/populations/expression.tsv: the long tables.
+# OUTPUTS: results/populations/counts.tsv, results/populations/expression.tsv: the long tables;
+#          results/populations/cells_per_ul.tsv: what cells per microlitre rest on.
 
 
 if INPUTS["counts"]:
@@ -50,6 +51,7 @@ rule gather_populations:
             category="Populations",
         ),
         expression=OUT / "populations" / "expression.tsv",
+        scale=OUT / "populations" / "cells_per_ul.tsv",
     log:
         log_path("gather_populations"),
     benchmark:

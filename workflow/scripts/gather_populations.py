@@ -13,4 +13,5 @@ with logged(snakemake):
         expression=list(snakemake.input.expression),
         counts_out=snakemake.output.counts,
         expression_out=snakemake.output.expression,
+        scale_out=snakemake.output.scale,
     )

@@ -44,7 +44,7 @@ def test_shipped_configurations_are_sound(pytestconfig, monkeypatch):
     monkeypatch.chdir(pytestconfig.rootpath)
     config = yaml.safe_load((pytestconfig.rootpath / "config" / "config.yaml").read_text())
     cohort = load_cohort(config)
-    assert (len(cohort.of_modality("flow")), len(cohort.of_modality("rna"))) == (31, 16)
+    assert (len(cohort.of_modality("flow")), len(cohort.of_modality("rna"))) == (43, 16)
     assert len(cohort.patients) == 16
 
 
@@ -448,7 +448,7 @@ def test_a_study_without_any_measurement(study, problems):
 
 
 def test_files_of_the_demo_need_not_exist_yet(study, problems):
-    study.config["simulate"] = {"study": "simulation.yaml"}
+    study.config["simulate"] = {"study": "study.yaml"}
     for path in (study.folder / "fcs").iterdir():
         path.unlink()
     assert problems() == []

@@ -29,6 +29,8 @@ def test_samples(tables):
         "batch": "lot_1",
         "tissue": "whole_blood",
         "stimulation": "",
+        **dict.fromkeys(("preparation", "hours_to_stain", "enrichment"), ""),
+        **dict.fromkeys(("beads_added", "blood_volume_ul"), ""),
         "treatment": "mepolizumab",
         "unit": "P1",
         "level": "month_4",

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from biocross.cohort.panel import load_panel
 from biocross.cohort.strategy import load_strategy
@@ -17,33 +16,32 @@ from biocross.flow.prepare import prepare_flow_sample
 from biocross.flow.signals import Compensation
 from biocross.flow.transform_choice import estimate_transforms
 from biocross.flow.transform_table import decades_by_marker
+from biocross.simulate.description import load_description, merge
 from biocross.simulate.flow.cohort import simulate_cohort
 from biocross.simulate.sheets import write_sheets
-from biocross.simulate.study import merge, read_study
+from biocross.simulate.study import read_study
 from biocross.tables import read_rows
 
 CONFIG = Path(__file__).parents[3] / "config"
 GRANULOCYTES = ("eosinophils", "neutrophils")
 # As many events for each of a few patients as a short acquisition has.
 SMALL = {
+    "visits": {"month_12": None},
+    "missing_follow_ups": 0,
     "events_per_sample": 60_000,
     "cytometer": {"events_per_second": 2000},
-    "treatments": {
-        "mepolizumab": {"patients": 2},
-        "dupilumab": {"patients": 2, "without_visit": {"month_4": 0}},
-    },
+    "treatments": {"mepolizumab": {"patients": 2}, "dupilumab": {"patients": 2}},
 }
 
 
 def without_granulocytes(study):
     """Turn the demo's study of whole blood into one of PBMC."""
-    study = merge(study, {"tissue": "pbmc", "rna": None})
-    for arm in study["treatments"].values():
-        arm["fold_changes"]["month_4"].pop("eosinophils", None)
-    for name in GRANULOCYTES:
-        del study["populations"][name]
-    del study["blood_counts"]["eosinophils_per_ul"]
-    return study
+    lost = {
+        "populations": dict.fromkeys(GRANULOCYTES),
+        "blood_counts": {"eosinophils_per_ul": None},
+        "rna": None,
+    }
+    return merge(study, {"tissue": "pbmc", **lost})
 
 
 def gate_cohort(folder, study, seed):
@@ -80,14 +78,14 @@ def gate_cohort(folder, study, seed):
                 counts[name, row["population"]] = (row["count"], row["parent_count"])
     truth = {
         (row["sample_id"], row["population"]): (int(row["count"]), int(row["parent_count"]))
-        for row in read_rows(folder / "truth_counts.tsv")
+        for row in read_rows(folder / "truth" / "flow" / "counts.tsv")
     }
     return counts, truth
 
 
 @pytest.fixture(scope="module", params=["blood", "blood, lots 0.1 decade apart", "pbmc"])
 def cohort(request, tmp_path_factory):
-    study = merge(yaml.safe_load((CONFIG / "simulation" / "demo.yaml").read_text("utf-8")), SMALL)
+    study = merge(load_description(CONFIG / "simulation" / "demo.yaml"), SMALL)
     if request.param == "pbmc":
         study = without_granulocytes(study)
     if "lots" in request.param:

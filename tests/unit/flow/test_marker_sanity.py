@@ -2,7 +2,6 @@ import itertools
 
 import numpy as np
 import pytest
-import yaml
 
 from biocross.cohort.panel import Channel, load_panel
 from biocross.flow.compensation import compensate
@@ -250,15 +249,15 @@ def test_the_demo_is_sound_and_its_swaps_are_found(tmp_path, repository):
     from biocross.simulate.flow.cohort import simulate_cohort
     from biocross.simulate.sheets import write_sheets
 
-    study = yaml.safe_load((repository / "config" / "simulation.yaml").read_text("utf-8"))
-    study["treatments"]["mepolizumab"]["patients"] = 3
-    study["treatments"]["dupilumab"] = {**study["treatments"]["dupilumab"], "patients": 2}
-    study["treatments"]["dupilumab"].pop("without_visit")
-    path = tmp_path / "simulation.yaml"
-    path.write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
-    write_sheets(path, tmp_path, seed=11)
+    study = repository / "config" / "simulation" / "demo.yaml"
+    few = {
+        "visits": {"month_12": None},
+        "missing_follow_ups": 0,
+        "treatments": {"mepolizumab": {"patients": 3}, "dupilumab": {"patients": 2}},
+    }
+    write_sheets(study, tmp_path, 11, few)
     sheets = (tmp_path / "samples.tsv", tmp_path / "patients.tsv")
-    simulate_cohort(path, *sheets, tmp_path, 11)
+    simulate_cohort(study, *sheets, tmp_path, 11, few)
     panel = load_panel(tmp_path / "panel.tsv")
     samples = [
         load_arcsinh(tmp_path / row["path"], panel, 150, row["sample_id"])

@@ -334,7 +334,8 @@ def test_untested_gathers_equal_reasons(tables):
     rows = untested(tables.changes())
     per_ul = [row for row in rows if row["readout"] == "cells/µl"]
     assert [row["populations"] for row in per_ul] == ["A 1, B"]
-    assert per_ul[0]["why"] == "no blood count of its anchor population at both visits"
+    why = "neither counting beads nor a blood count of its anchor at both visits"
+    assert per_ul[0]["why"] == why
     assert {row["readout"] for row in rows} == {"% of parent", "cells/µl", "composition"}
     assert {row["found_by"] for row in rows} == {"gate"}
 

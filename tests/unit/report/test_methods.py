@@ -144,3 +144,22 @@ def test_rna_alone_is_not_compared_with_flow():
         assert words in of["flow", "rna"]
     assert all("score of a set of genes" in text for text in of.values())
     assert "score of a set of genes" not in methods()
+
+
+def test_what_cells_per_microlitre_rest_on_is_said():
+    config = complete_config(
+        {
+            "inputs": {
+                **{"patients": "patients.tsv", "samples": "samples.tsv"},
+                **{"panel": "panel.tsv", "gating": "gating.yaml"},
+            },
+            "design": {"levels": ["a", "b"]},
+        }
+    )
+    counted, by_beads = (
+        "\n".join(methods_paragraphs(config, VERSIONS, with_beads=beads)) for beads in (False, True)
+    )
+    assert "Cells per microlitre were the share of leukocytes" in counted
+    assert "bead" not in counted
+    assert "divided by the single beads acquired" in by_beads
+    assert "counting beads, bright in all channels and alike" in by_beads

@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from biocross.report.sections import DESCRIPTIONS, table_section
+from biocross.report.sections import table_section
+from biocross.report.statistics_sections import STATISTICS_SECTIONS
 from biocross.statistics.clinical import ASSOCIATION_COLUMNS
 from biocross.statistics.finding import SPECIFICATION_COLUMNS
 from biocross.statistics.paired_changes import CHANGE_COLUMNS
@@ -30,12 +31,12 @@ def association(source, p, **others):
 def section(name, columns, rows, tmp_path):
     path = tmp_path / f"{name}.tsv"
     write_rows(path, columns, rows)
-    return table_section(name, path, 0.05)
+    return table_section(name, path, 0.05, STATISTICS_SECTIONS)
 
 
 @pytest.mark.parametrize("name", WITH_SOURCES)
 def test_tables_say_what_found_the_cells(name):
-    assert "Found by" in [column.heading for column in DESCRIPTIONS[name].columns]
+    assert "Found by" in [column.heading for column in STATISTICS_SECTIONS[name].columns]
 
 
 def test_single_clusters_do_not_drown_the_others(tmp_path):
@@ -68,7 +69,7 @@ def test_of_many_clinical_tests_those_with_small_p_are_shown(tmp_path):
     assert few.empty == ""
     assert "0 of 10 tests" in few.aside
     none = section("clinical_associations", ASSOCIATION_COLUMNS, [], tmp_path)
-    assert (none.empty, none.aside) == (DESCRIPTIONS["clinical_associations"].empty, "")
+    assert (none.empty, none.aside) == (STATISTICS_SECTIONS["clinical_associations"].empty, "")
 
 
 def test_other_sources_of_a_finding_are_words(tmp_path):
@@ -79,7 +80,7 @@ def test_other_sources_of_a_finding_are_words(tmp_path):
 
 
 def test_calibration_of_single_clusters_stays_in_the_file():
-    described = DESCRIPTIONS["calibration"]
+    described = STATISTICS_SECTIONS["calibration"]
     assert described.shown({"scope": "class"})
     assert not described.shown({"scope": "population"})
     assert pd.notna(described.title)

@@ -102,7 +102,7 @@ def test_pbmc_eosinophils_and_missing_blood_counts_are_not_measured(tables):
     assert eosinophils["n_incomplete"] == 4
     per_ul = one(table, population="T_cells", readout="cells_per_ul")
     assert per_ul["status"] == "not_measured"
-    assert per_ul["note"] == "no blood count of its anchor population at both visits"
+    assert per_ul["note"] == "neither counting beads nor a blood count of its anchor at both visits"
 
 
 def test_composition_needs_parts(tables):
@@ -506,3 +506,33 @@ def test_file_is_plain_text_with_ten_digits(tables):
     }
     assert {row["effect_is_bound"] for row in rows} <= {"yes", "no", ""}
     assert all(len(row["p_value"].lstrip("0.").replace(".", "")) <= 14 for row in rows)
+
+
+# Enriched samples
+
+
+def test_enriched_samples_have_no_frequency_tests(tables):
+    rng = np.random.default_rng(1)
+    fill(tables, rng, 8, populations=14)
+    for sample in tables.samples:
+        sample["enrichment"] = "ILC"
+    table = tables.changes()
+    assert set(table["status"]) == {"enriched"}
+    assert set(table["note"]) == {"8 of 8 pairs left out: an enriched sample has no frequencies"}
+    assert table["effect"].isna().all()
+
+
+def test_a_pair_with_an_enriched_sample_is_left_out(tables):
+    rng = np.random.default_rng(1)
+    fill(tables, rng, 8, populations=6)
+    before = percent(tables.changes(), "pop_1")
+    tables.samples[0]["enrichment"] = "ILC"
+    left = percent(tables.changes(), "pop_1")
+    assert (before["n_pairs"], left["n_pairs"], left["n_incomplete"]) == (8, 7, 1)
+    assert left["status"] == "tested"
+    assert "1 of 8 pairs left out: an enriched sample has no frequencies" in left["note"]
+    dropped = tables.samples[0]["patient_id"]
+    for rows in (tables.samples, tables.counts, tables.pairs):
+        rows[:] = [row for row in rows if row["patient_id"] != dropped]
+    without = percent(tables.changes(), "pop_1")
+    assert without["p_value"] == pytest.approx(left["p_value"])

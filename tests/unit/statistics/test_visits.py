@@ -442,3 +442,20 @@ def test_q_values_belong_to_one_term_of_one_readout(cohort):
         )
         expected = benjamini_hochberg(members["p_value"].to_numpy())
         np.testing.assert_allclose(members["q_value"], expected, rtol=1e-8)
+
+
+def test_enriched_samples_are_left_out(cohort):
+    for sample in cohort.samples:
+        sample["enrichment"] = "ILC"
+    table = cohort.run()
+    assert set(table["status"]) == {"enriched"}
+    cohort.samples[0]["enrichment"] = ""
+    assert "samples left out: enriched" in cohort.run()["note"].iloc[0]
+
+
+def test_hours_to_stain_can_be_a_covariate(cohort):
+    rng = np.random.default_rng(4)
+    for sample in cohort.samples:
+        sample["hours_to_stain"] = round(float(rng.uniform(1, 5)), 1)
+    table = cohort.run(covariates=["hours_to_stain"])
+    assert (table.loc[table["term"] == "hours_to_stain", "status"] == "tested").any()

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from biocross.absolute_counts import SCALE_COLUMNS, cells_per_ul, scale_rows
 from biocross.cohort.frequency_table import read_frequencies
-from biocross.cohort.vocabulary import ANCHOR_POPULATIONS, Vocabulary, lies_within, load_vocabulary
+from biocross.cohort.vocabulary import COUNTING_BEADS, Vocabulary, load_vocabulary
 from biocross.errors import TableError
 from biocross.statistics.kernels.scale import frequency_interval
 from biocross.tables import read_rows, write_rows
@@ -70,6 +71,7 @@ def gather_populations(
     expression: Sequence[Path | str],
     counts_out: Path | str,
     expression_out: Path | str,
+    scale_out: Path | str | None = None,
 ) -> None:
     """Join all counts with the sheets into the long tables.
 
@@ -86,6 +88,9 @@ def gather_populations(
         Tables of marker medians; rows that name no ``source`` are those of gates.
     counts_out, expression_out
         ``results/populations/counts.tsv`` and ``expression.tsv``.
+    scale_out
+        ``results/populations/cells_per_ul.tsv``: what each sample's cells per microlitre rest on;
+        None leaves it out.
 
     Raises
     ------
@@ -94,10 +99,12 @@ def gather_populations(
     """
     sheet = {row["sample_id"]: row for row in read_rows(samples)}
     vocabulary = load_vocabulary(Path(populations))
+    tables = {source: read_rows(path) for source, path in counts.items()}
+    _add_beads(sheet, tables)
     rows = [
         row
-        for source, path in counts.items()
-        for row in _long_rows(read_rows(path), source, sheet, vocabulary)
+        for source, table in tables.items()
+        for row in _long_rows(table, source, sheet, vocabulary)
     ]
     _add_percent(rows)
     by_key = {
@@ -109,8 +116,22 @@ def gather_populations(
         for path in expression
         for row in read_rows(path)
     )
+    if scale_out:
+        told = (row for table in tables.values() for row in table if row.get("cells_per_ul"))
+        given = {row["sample_id"] for row in told}
+        write_rows(scale_out, SCALE_COLUMNS, scale_rows(sheet.values(), rows, given))
     write_rows(counts_out, COUNTS_COLUMNS, rows)
     write_rows(expression_out, EXPRESSION_COLUMNS, medians)
+
+
+def _add_beads(
+    sheet: Mapping[str, dict[str, str]], tables: Mapping[str, Sequence[Mapping[str, str]]]
+) -> None:
+    """Write into each sample's row how many counting beads the gates found."""
+    for table in tables.values():
+        for row in table:
+            if row["population"] == COUNTING_BEADS and row["sample_id"] in sheet:
+                sheet[row["sample_id"]]["beads_counted"] = row["count"]
 
 
 def _long_rows(
@@ -132,6 +153,8 @@ def _long_rows(
     for sample_id, sample in sheet.items():
         counted = of_sample.get(sample_id, {})
         for name, row in counted.items():
+            if name == COUNTING_BEADS:
+                continue  # they are no cells
             per_ul = row.get("cells_per_ul") or cells_per_ul(name, counted, sample, vocabulary)
             yield {
                 **{key: sample[key] for key in ("patient_id", "visit", "treatment", "modality")},
@@ -163,48 +186,3 @@ def _add_percent(rows: list[dict[str, Any]]) -> None:
 
 def _numbers(rows: Sequence[Mapping[str, Any]], key: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array([float(row[key] or "nan") for row in rows], dtype=np.float64)
-
-
-def cells_per_ul(
-    name: str,
-    counted: Mapping[str, Mapping[str, str]],
-    sample: Mapping[str, str],
-    vocabulary: Vocabulary,
-) -> float | None:
-    """Scale a count to cells per microlitre of blood by the analyser's count of an anchor.
-
-    Parameters
-    ----------
-    name
-        The population.
-    counted
-        The sample's rows by population, with their ``count``.
-    sample
-        The sample's row of ``results/cohort/samples.tsv``, blood counts included.
-    vocabulary
-        Names the anchor of each population in PBMC.
-
-    Returns
-    -------
-    float or None
-        count / anchor's count x anchor per microlitre. Whole blood is anchored on leukocytes;
-        PBMC on lymphocytes or monocytes, never on leukocytes, because its granulocytes are gone.
-        None where the anchor was not measured, or the population does not lie within it.
-    """
-    blood = sample["tissue"] == "whole_blood"
-    # A single cluster is anchored as the population that it is a part of.
-    inside = name if name in vocabulary else counted[name].get("parent", "")
-    known = vocabulary.get(inside)
-    anchor = "leukocytes_per_ul" if blood else known and known.absolute_anchor
-    if known is None or anchor is None or sample["tissue"] not in ("whole_blood", "pbmc"):
-        return None
-    if not blood and anchor == "leukocytes_per_ul":
-        return None
-    population = ANCHOR_POPULATIONS.get(anchor)
-    count, per_ul = counted[name]["count"], sample.get(anchor)
-    if population is None or population not in counted or not count or not per_ul:
-        return None
-    if not lies_within(inside, population, vocabulary):
-        return None
-    anchor_count = float(counted[population]["count"] or 0)
-    return float(count) / anchor_count * float(per_ul) if anchor_count else None

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 
 from biocross.cohort.phenotypes import parse_words
-from biocross.cohort.vocabulary import Population, load_vocabulary, within
+from biocross.cohort.vocabulary import UNASSIGNED, Population, load_vocabulary, within
 from biocross.flow.clusters.annotation import (
     MIN_MARGIN,
     MIN_SCORE,
-    UNASSIGNED,
     annotate_clusters,
 )
 from biocross.flow.fcs import read_fcs

@@ -1,8 +1,7 @@
 import pytest
 from clustered_cells import VOCABULARY
 
-from biocross.cohort.vocabulary import Population
-from biocross.flow.clusters.annotation import UNASSIGNED
+from biocross.cohort.vocabulary import UNASSIGNED, Population
 from biocross.flow.clusters.groups import (
     Named,
     cluster_name,

@@ -176,3 +176,9 @@ def test_of_two_gates_of_one_name_the_upper_is_the_population(write_gatingml, pa
     proposal = propose(write_gatingml, parts, vocabulary, *chain)
     assert [row.gate for row in proposal.rows] == ["T cells"]
     assert proposal.unmapped == {"T cells/T-cells": '"T cells" is T_cells already'}
+
+
+def test_a_gate_may_be_that_of_counting_beads(read):
+    rows, problems = read(("T cells", "counting_beads", ""))
+    assert problems == []
+    assert [row.population for row in rows] == ["counting_beads"]

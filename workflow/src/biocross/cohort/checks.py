@@ -27,6 +27,8 @@ from biocross.cohort.frequency_table import Frequency, frequency_samples, read_f
 from biocross.cohort.gate_files import are_drawn_elsewhere, gated_populations
 from biocross.cohort.libraries import cell_file_problems, library_problems
 from biocross.cohort.panel import Channel, read_panel
+from biocross.cohort.preparation_checks import preparation_problems
+from biocross.cohort.rounding import rounding_cautions
 from biocross.cohort.sheets import (
     Problem,
     SheetRow,
@@ -125,11 +127,15 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     problems += sample_problems(inputs["samples"], samples, controls)
     problems += control_problems(config, controls, channels)
     problems += library_problems(inputs["samples"], samples)
+    problems += preparation_problems(
+        inputs["samples"], design, samples, config["flow"]["cytometry"]
+    )
     problems += level_problems(inputs, design, samples, patients, frequencies)
     problems += duplicates(inputs["patients"], patients, ("patient_id", "visit"))
     problems += duplicates(inputs["clinical"], clinical, ("patient_id", "visit"))
     problems += link_problems(inputs, samples, patients, clinical, frequencies)
     problems += contrast_problems(design)
+    problems += rounding_cautions(inputs["clinical"], clinical)
     problems += _clinical_problems(inputs, design, samples, clinical, frequencies)
     sound = not split_by_severity(problems)[0]
     if any(row.cells.get("modality") == "rna" for row in samples):
@@ -144,6 +150,7 @@ def inspect_cohort(config: Mapping[str, Any]) -> tuple[Cohort, list[Problem]]:
     file = inputs["samples"] or inputs["counts"]
     problems += comparison_problems(file, cohort)
     problems += _covariate_problems(config, cohort)
+    problems += _selection_problems(design, cohort, vocabulary)
     problems += cluster_problems(config, cohort, vocabulary)
     strategy, gating_problems = _read_strategy(inputs, vocabulary, channels, controls)
     problems += gating_problems
@@ -256,6 +263,8 @@ def _drawn_problems(inputs: Mapping[str, Any]) -> list[Problem]:
 
 def _covariate_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
     columns = {name for cells in cohort.clinical.values() for name in cells}
+    if any(sample.hours_to_stain is not None for sample in cohort.samples):
+        columns.add("hours_to_stain")
     return [
         Problem(
             "statistics.covariates",
@@ -265,6 +274,22 @@ def _covariate_problems(config: Mapping[str, Any], cohort: Cohort) -> list[Probl
         )
         for name in config["statistics"]["covariates"]
         if name not in columns
+    ]
+
+
+def _selection_problems(
+    design: Mapping[str, Any], cohort: Cohort, vocabulary: Vocabulary
+) -> list[Problem]:
+    known = [*vocabulary, *{name for cells in cohort.clinical.values() for name in cells}]
+    return [
+        Problem(
+            "design.selected_on",
+            None,
+            f'"{name}" is neither a population nor a numeric column of the clinical sheet'
+            f"{did_you_mean(name, known)}",
+        )
+        for name in design["selected_on"]
+        if name not in known
     ]
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from biocross.cohort.cross_checks import is_file
-from biocross.cohort.design import Cohort
+from biocross.cohort.design import Cohort, unlinked
 from biocross.cohort.sheets import Problem, did_you_mean, read_sheet
-from biocross.cohort.vocabulary import Vocabulary
+from biocross.cohort.vocabulary import Vocabulary, population_problems
 
 DEFAULT_ZOOM = ("ILC", "CD4_T", "CD8_T")
 
@@ -50,13 +50,9 @@ def _label_problems(sheet: str | None, vocabulary: Vocabulary) -> list[Problem]:
         message = f'there is no file "{sheet}"; cluster_labels may be left out'
         return [Problem("inputs.cluster_labels", None, message)]
     rows, problems = read_sheet(Path(sheet), "cluster_labels")
-    known = {*vocabulary, "unassigned"}
-    for row in rows:
-        population = row.cells.get("population")
-        if population is not None and population not in known:
-            message = f'"{population}" is no population{did_you_mean(population, known)}'
-            problems.append(Problem(sheet, row.number, message, column="population"))
-    return problems
+    return problems + [
+        problem for row in rows for problem in population_problems(sheet, row, vocabulary)
+    ]
 
 
 def _batch_problems(flow: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
@@ -92,13 +88,7 @@ def _batch_problems(flow: Mapping[str, Any], cohort: Cohort) -> list[Problem]:
 
 
 def _unlinked_levels(cohort: Cohort) -> list[str]:
-    """List the levels that share no batch, not even over others, with the first."""
     batches_of: dict[str, set[str]] = {}
     for sample in cohort.of_modality("flow"):
         batches_of.setdefault(cohort.level(sample), set()).add(sample.batch)
-    first, *others = batches_of
-    linked, reached = {first}, set(batches_of[first])
-    while new := [level for level in others if level not in linked and batches_of[level] & reached]:
-        linked.update(new)
-        reached.update(*(batches_of[level] for level in new))
-    return [level for level in others if level not in linked]
+    return unlinked(batches_of)

@@ -1,7 +1,7 @@
 """The design of a study: who was measured when, and which pairs that makes."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from biocross.errors import ConfigError
 # What the prepared events carry of a sample's row in the sheet.
 META_NAMES = (
     *("sample_id", "patient_id", "visit", "batch", "tissue", "stimulation", "role", "control_for"),
+    "beads_added",
 )
 # A sample is unstimulated where its stimulation is empty or one of these words, whatever their
 # case, blanks and hyphens. `biocross init` puts the same words first.
@@ -33,6 +34,11 @@ class Sample(NamedTuple):
     role: str = "sample"
     control_for: str = ""
     hashtag: str = ""
+    preparation: str = ""
+    hours_to_stain: float | None = None
+    enrichment: str = ""
+    beads_added: float | None = None
+    blood_volume_ul: float | None = None
 
     @property
     def stimulus(self) -> str:
@@ -43,7 +49,8 @@ class Sample(NamedTuple):
     @property
     def meta(self) -> tuple[str, ...]:
         """Values of `META_NAMES`, the stimulation being the `stimulus`."""
-        told = self._asdict() | {"stimulation": self.stimulus}
+        beads = "" if self.beads_added is None else f"{self.beads_added:g}"
+        told = self._asdict() | {"stimulation": self.stimulus, "beads_added": beads}
         return tuple(told[name] for name in META_NAMES)
 
 
@@ -186,6 +193,27 @@ class Cohort:
             if (other.modality, other.patient_id, other.visit) == wanted and not other.stimulus
         )
         return next(partners, None)
+
+
+def unlinked(batches_of: Mapping[str, Collection[str]]) -> list[str]:
+    """List what no chain of shared batches links with the first.
+
+    Parameters
+    ----------
+    batches_of
+        By visit, or another level of the contrast, the batches that it was measured in.
+
+    Returns
+    -------
+    list of str
+        Levels that share no batch with the first one, nor over others, in their order.
+    """
+    first, *others = batches_of
+    linked, reached = {first}, set(batches_of[first])
+    while new := [o for o in others if o not in linked and not reached.isdisjoint(batches_of[o])]:
+        linked.update(new)
+        reached.update(*(batches_of[level] for level in new))
+    return [level for level in others if level not in linked]
 
 
 def library_paths(path: str) -> list[str]:

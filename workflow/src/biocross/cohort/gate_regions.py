@@ -5,9 +5,10 @@ Coordinates are on the transformed scale, the semantics those of GatingML 2.0.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from biocross.cohort.vocabulary import COUNTING_BEADS
 from biocross.errors import GatingError
 
 # A correlation so close to 1 leaves an ellipse without width.
@@ -122,6 +123,41 @@ def read_region(entry: Mapping[str, Any]) -> Region | None:
     }
     region = readers[given[0]](entry[given[0]])
     _refuse_repeated(region.markers, given[0])
+    return region
+
+
+def read_bead_gate(entry: Mapping[str, Any], markers: Collection[str]) -> Region:
+    """Read the gate of counting beads, which lies among all events, dead-looking ones included.
+
+    Parameters
+    ----------
+    entry
+        Its entry in ``gating.yaml``, valid by its schema.
+    markers
+        Markers of the panel.
+
+    Returns
+    -------
+    Rectangle, Polygon or Ellipse
+        On the transformed scale.
+
+    Raises
+    ------
+    GatingError
+        It is anything else, or the panel lacks a marker.
+    """
+    name = f'gate "{COUNTING_BEADS}"'
+    try:
+        region = read_region(entry)
+    except GatingError as error:
+        raise GatingError(f"{name} {error}") from None
+    if region is None or isinstance(region, Singlets) or len(entry) > 1:
+        raise GatingError(
+            f"{name} must be a rectangle, a polygon or an ellipse and nothing else: it is applied "
+            "to all events, where no border is estimated"
+        )
+    if lacking := [marker for marker in region.markers if marker not in markers]:
+        raise GatingError(f"{name} needs {', '.join(lacking)}, which the panel lacks")
     return region
 
 

@@ -22,6 +22,7 @@ from biocross.tables import write_rows, written_whole
 
 SAMPLE_COLUMNS = (
     *("sample_id", "patient_id", "visit", "modality", "batch", "tissue", "stimulation"),
+    *("preparation", "hours_to_stain", "enrichment", "beads_added", "blood_volume_ul"),
     *("treatment", "unit", "level"),
 )
 PAIR_COLUMNS = (

@@ -6,14 +6,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from biocross.cohort.gate_regions import Region, read_region
+from biocross.cohort.gate_regions import Region, read_bead_gate, read_region
 from biocross.cohort.missing_markers import (
     Optional,
     leave_out_missing,
     missing_marker_problems,
 )
 from biocross.cohort.sheets import did_you_mean, load_schema, load_yaml, schema_problems
-from biocross.cohort.vocabulary import Vocabulary
+from biocross.cohort.vocabulary import COUNTING_BEADS, Vocabulary
 from biocross.errors import GatingError
 
 ROOT = "root"
@@ -91,12 +91,15 @@ class Strategy(NamedTuple):
         By name.
     skipped
         By population, why it is not gated: the panel lacks a marker that it needs.
+    beads
+        Where counting beads lie among all events; None where the quality steps find them.
     """
 
     scope: str
     thresholds: dict[str, ThresholdRule]
     gates: dict[str, Gate]
     skipped: Mapping[str, str] = MappingProxyType({})
+    beads: Region | None = None
 
 
 def parse_phenotype(phenotype: str) -> tuple[tuple[str, bool], ...]:
@@ -157,9 +160,13 @@ def load_strategy(path: Path, vocabulary: Vocabulary, markers: set[str]) -> Stra
     scope = raw.get("scope", "patient")
     gates: dict[str, Gate] = {}
     optional: dict[str, Optional] = {}
+    beads = None
     for key, entry in raw["gates"].items():
         name = str(key)
         try:
+            if name == COUNTING_BEADS:
+                beads = read_bead_gate(entry, markers)
+                continue
             gates[name], optional[name] = _gate(name, entry, vocabulary)
         except GatingError as error:
             problems.append(str(error))
@@ -173,7 +180,7 @@ def load_strategy(path: Path, vocabulary: Vocabulary, markers: set[str]) -> Stra
         for name in thresholds
         if " " in name
     ]
-    strategy = Strategy(scope, thresholds, gates)
+    strategy = Strategy(scope, thresholds, gates, beads=beads)
     skip = raw.get("missing_markers") == "skip"
     if not problems:
         problems = _name_problems(strategy) + _value_problems(strategy)

@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from biocross.cohort.phenotypes import Word, parse_words
-from biocross.cohort.sheets import did_you_mean, load_schema, load_yaml, schema_problems
+from biocross.cohort.sheets import (
+    Problem,
+    SheetRow,
+    did_you_mean,
+    load_schema,
+    load_yaml,
+    schema_problems,
+)
 from biocross.errors import ConfigError
 
 # The blood count that measures a whole population, by that population.
@@ -14,6 +21,8 @@ ANCHOR_POPULATIONS = {
     "lymphocytes_per_ul": "lymphocytes",
     "monocytes_per_ul": "monocytes",
 }
+# How gates and sheets call the beads that were added to be counted: no population of cells.
+COUNTING_BEADS = "counting_beads"
 
 
 class Population(NamedTuple):
@@ -31,6 +40,8 @@ class Population(NamedTuple):
 
 
 Vocabulary = dict[str, Population]
+# What a cluster may be called beside the names of populations.
+UNASSIGNED = "unassigned"
 
 
 def load_vocabulary(path: Path) -> Vocabulary:
@@ -141,6 +152,47 @@ def within(name: str, vocabulary: Vocabulary) -> Iterator[str]:
     while above is not None:
         yield above
         above = container(above, vocabulary, vocabulary)
+
+
+def depths(vocabulary: Vocabulary) -> dict[str, int]:
+    """Count, by population, itself and all that hold it whole; see `within`.
+
+    Parameters
+    ----------
+    vocabulary
+        Known populations.
+
+    Returns
+    -------
+    dict of str to int
+        1 for the outermost.
+    """
+    return {name: sum(1 for _ in within(name, vocabulary)) for name in vocabulary}
+
+
+def population_problems(sheet: str, row: SheetRow, vocabulary: Vocabulary) -> list[Problem]:
+    """Find a row of ``cluster_labels.tsv`` whose population is not known.
+
+    Parameters
+    ----------
+    sheet
+        The file, as it is called.
+    row
+        One of its rows.
+    vocabulary
+        Known populations.
+
+    Returns
+    -------
+    list of Problem
+        Empty where the population is known, `UNASSIGNED`, or left out.
+    """
+    population, known = row.cells.get("population"), [*vocabulary, UNASSIGNED]
+    if population is None or population in known:
+        return []
+    hint = did_you_mean(population, known)
+    message = f'"{population}" is no population of the vocabulary{hint}'
+    return [Problem(sheet, row.number, message, column="population")]
 
 
 def lies_within(name: str | None, other: str | None, vocabulary: Vocabulary) -> bool:

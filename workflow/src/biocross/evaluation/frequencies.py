@@ -97,7 +97,7 @@ def _change(
 
 
 def _logit(count: pd.Series, parent: pd.Series) -> pd.Series:
-    return np.log((count + 0.5) / (parent - count + 0.5))
+    return ((count + 0.5) / (parent - count + 0.5)).transform(np.log)
 
 
 def _se(values: pd.Series) -> float:

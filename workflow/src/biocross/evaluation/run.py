@@ -79,7 +79,7 @@ def evaluate_run(
         "rates": (RATE_COLUMNS, rates_of(findings)),
     }
     for name, (columns, table) in tables.items():
-        rows = [dict(zip(table, values, strict=True)) for values in table.itertuples(index=False)]
+        rows = (dict(zip(columns, row, strict=True)) for row in table[[*columns]].to_numpy())
         write_rows(out_dir / f"{name}.tsv", columns, rows)
 
 

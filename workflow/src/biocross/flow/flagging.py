@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocross.cohort.panel import Channel
+from biocross.flow.losses import BEAD_CLUMPS, BEADS
+from biocross.flow.quality.counting_beads import MIN_CHANNELS, find_counting_beads
 from biocross.flow.quality.flow_rate import flag_flow_rate
 from biocross.flow.quality.mass import flag_beads, flag_dna, flag_event_length, flag_gaussian
 from biocross.flow.quality.scatter import (
@@ -23,6 +25,7 @@ from biocross.flow.transforms import Transform, apply_transform, decades_between
 
 LEDGER_COLUMNS = ("sample_id", "step", "events_before", "flagged", "share", "note")
 _LIGHT = ("nonfinite", "margin", "doublet", "dead", "flow_rate", "time")
+_TOO_FEW_COLOURS = "fewer than two fluorescence channels in the panel"
 _MASS = ("nonfinite", "bead", "event_length", "gaussian", "dna", "dead", "flow_rate", "time")
 
 Flag = tuple[NDArray[np.bool_], str]
@@ -86,9 +89,26 @@ class Flags(NamedTuple):
     ledger: list[dict[str, object]]
 
 
-def flag_steps(cytometry: str) -> tuple[str, ...]:
-    """Return the names of the quality steps, in the order that numbers them from 1."""
-    return _MASS if cytometry == "mass" else _LIGHT
+def flag_steps(cytometry: str, with_beads: bool = False) -> tuple[str, ...]:
+    """Return the names of the quality steps, in the order that numbers them from 1.
+
+    Parameters
+    ----------
+    cytometry
+        ``conventional``, ``spectral`` or ``mass``.
+    with_beads
+        Whether counting beads were added to the sample; they cannot be told in mass cytometry.
+
+    Returns
+    -------
+    tuple of str
+        Of the sample.
+    """
+    if cytometry == "mass":
+        return _MASS
+    # Before dead cells and doublets are judged, because beads look like both.
+    place = _LIGHT.index("doublet")
+    return (*_LIGHT[:place], BEAD_CLUMPS, BEADS, *_LIGHT[place:]) if with_beads else _LIGHT
 
 
 def ledger_row(
@@ -107,6 +127,7 @@ def flag_events(
     cytometry: str,
     skip: Sequence[str],
     sample_id: str,
+    with_beads: bool = False,
 ) -> Flags:
     """Number every event by the first step that flags it.
 
@@ -124,6 +145,8 @@ def flag_events(
         Steps to leave out.
     sample_id
         For the ledger.
+    with_beads
+        Whether counting beads were added to the sample.
 
     Returns
     -------
@@ -133,7 +156,7 @@ def flag_events(
     quality = np.zeros(signals.n_events, dtype=np.uint8)
     read = "; ".join([*(repair.note for repair in signals.repairs), signals.compensation])
     ledger = [ledger_row(sample_id, "read", signals.n_events, 0, read)]
-    for number, step in enumerate(flag_steps(cytometry), 1):
+    for number, step in enumerate(flag_steps(cytometry, with_beads), 1):
         passing = np.flatnonzero(quality == 0)
         measured = Measured(signals, values, transforms, panel, cytometry, passing)
         if step in skip:
@@ -160,6 +183,36 @@ def _margin(measured: Measured) -> Flag:
     if "FSC-A" not in measured.signals.raw:
         return measured.nothing("no FSC-A in the panel")
     return flag_margin(measured.raw("FSC-A")), ""
+
+
+def _bead_clump(measured: Measured) -> Flag:
+    columns = _bead_columns(measured)
+    if not columns:
+        return measured.nothing(_TOO_FEW_COLOURS)
+    return find_counting_beads(*columns).clumps, ""
+
+
+def _counting_bead(measured: Measured) -> Flag:
+    columns = _bead_columns(measured)
+    if not columns:
+        return measured.nothing(_TOO_FEW_COLOURS)
+    found = find_counting_beads(*columns)
+    if not found.beads.any():
+        return found.beads, "no counting beads were found, although some were added"
+    return found.beads, f"varying by {found.spread:.3f} decade in the median channel"
+
+
+def _bead_columns(measured: Measured) -> tuple[list[Column], list[Column]] | None:
+    """Return fluorescence and areas of scatter as shares of the scale, where there is enough."""
+    colours = measured.of_kind("lineage", "state", "viability", "dump")
+    if len(colours) < MIN_CHANNELS:
+        return None
+    areas = [name for name in measured.of_kind("scatter") if name.endswith("-A")]
+    fluorescence, scatter = (
+        [measured.raw(name) / np.float32(measured.signals.tops[name]) for name in names]
+        for names in (colours, areas)
+    )
+    return fluorescence, scatter
 
 
 def _doublet(measured: Measured) -> Flag:
@@ -248,6 +301,8 @@ def _dna(measured: Measured) -> Flag:
 _STEPS: dict[str, Callable[[Measured], Flag]] = {
     "nonfinite": _nonfinite,
     "margin": _margin,
+    BEAD_CLUMPS: _bead_clump,
+    BEADS: _counting_bead,
     "doublet": _doublet,
     "dead": _dead,
     "flow_rate": _flow_rate,

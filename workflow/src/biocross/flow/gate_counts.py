@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from biocross.cohort.strategy import ROOT
 from biocross.cohort.vocabulary import Vocabulary, counted_parent
+from biocross.flow.evenly import evenly
 from biocross.flow.gate_shapes import is_above
 from biocross.flow.gate_tree import Gating
 from biocross.flow.marker_modes import mode_rows
@@ -199,7 +200,7 @@ def border_mode_rows(gating: Gating, position: int) -> Iterator[dict[str, object
         above = is_above(values, border)
         # Without a border nothing is above it, and nothing is below.
         sides = (values[~above], values[above]) if not np.isnan(border) else (values[:0],) * 2
-        fewer = np.concatenate([_evenly(side) for side in sides])
+        fewer = np.concatenate([evenly(side, MAX_EVENTS_FOR_A_MODE) for side in sides])
         (row,) = mode_rows(
             sample.meta["sample_id"],
             [(name, marker, population, border)],
@@ -220,9 +221,3 @@ def _median(values: NDArray[np.float32]) -> float:
 
 def _deviation(values: NDArray[np.float32]) -> float:
     return float(values.std(ddof=1, dtype=np.float64)) if values.size > 1 else float("nan")
-
-
-def _evenly(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    if values.size <= MAX_EVENTS_FOR_A_MODE:
-        return values
-    return values[np.linspace(0, values.size - 1, MAX_EVENTS_FOR_A_MODE).astype(np.intp)]

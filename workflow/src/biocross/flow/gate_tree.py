@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from biocross.cohort.gate_regions import Region, Singlets
 from biocross.cohort.strategy import ROOT, Gate, Strategy, ThresholdRule, own_markers
+from biocross.flow.beads import find_beads, inside_bead_gate
 from biocross.flow.events import Events
 from biocross.flow.gate_shapes import inside_region, is_above
 
@@ -69,7 +70,7 @@ class Gating:
         self.borders = borders
         self.borders_used: dict[tuple[str, str], tuple[float, ...]] = {}
         self._members: dict[str, list[Indices]] = {
-            ROOT: [np.flatnonzero(sample.quality == 0) for sample in samples]
+            ROOT: [_cells(sample, strategy.beads) for sample in samples]
         }
         self._reasons: dict[str, list[str]] = {ROOT: [""] * len(samples)}
 
@@ -279,6 +280,14 @@ class Gating:
         if gate.none_of:
             inside = inside[~within(gate.none_of)]
         return inside
+
+
+def _cells(sample: Events, bead_gate: Region | None) -> Indices:
+    """Return the events that passed, without those in a gate that was drawn for beads."""
+    passing = sample.quality == 0
+    if bead_gate is not None:
+        passing &= ~find_beads(sample, inside_bead_gate(sample, bead_gate))
+    return np.flatnonzero(passing)
 
 
 def _in_region(region: Region, sample: Events, inside: Indices) -> Indices:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from biocross.cohort.panel import Channel, load_panel
 from biocross.cohort.strategy import Strategy, load_strategy
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
+from biocross.flow.beads import bead_row, find_beads, has_beads, inside_bead_gate
 from biocross.flow.events import Events, read_events
 from biocross.flow.gate_borders import EstimatedBorders, SettledBorders
 from biocross.flow.gate_counts import (
@@ -127,7 +128,8 @@ def gate_patient(
         The cohort's transforms, which tell how long a decade is.
     counts_out
         A row per sample and population, zero counts included; what could not be measured has an
-        empty count, and a sample whose file could not be read has only empty ones.
+        empty count, and a sample whose file could not be read has only empty ones. Where counting
+        beads were added, they have a row of their own.
     expression_out
         Median and standard deviation of every lineage and state marker per sample and population.
     modes_out
@@ -218,6 +220,9 @@ def _all_counts(
             yield from empty_rows(sample.meta["sample_id"], plan.order, plan.vocabulary)
         else:
             yield from count_rows(gating, position, plan.order, plan.vocabulary)
+            if has_beads(sample.meta):
+                gated = inside_bead_gate(sample, plan.strategy.beads)
+                yield bead_row(sample, find_beads(sample, gated))
             position += 1
 
 

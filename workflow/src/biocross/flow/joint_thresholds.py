@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from biocross.flow.evenly import evenly
 from biocross.flow.negative_modes import (
     Negatives,
     lower_flank,
@@ -240,13 +241,6 @@ def equal_shares(values: Sequence[Values]) -> list[Values]:
     sizes = [column.size for column in values if column.size]
     share = min(max(min(sizes, default=0), MIN_SHARE), MAX_SHARE)
     return [evenly(column, share) for column in values]
-
-
-def evenly(column: Values, most: int) -> Values:
-    """Take at most so many values, spread evenly over the recording."""
-    if column.size <= most:
-        return column
-    return column[np.linspace(0, column.size - 1, most).astype(np.intp)]
 
 
 def lever(

@@ -25,9 +25,13 @@ STEP_WORDS = {
     "gaussian": "unusual pulse shape",
     "dna": "debris and doublets by DNA",
     "bead": "calibration beads",
+    "counting_bead": "counting beads",
+    "bead_clump": "clumps of counting beads",
     "total": "all steps together",
 }
 READ, TOTAL = "read", "total"
+# Counting beads: single ones, and those that stick together or to a cell. They are no loss.
+BEADS, BEAD_CLUMPS = "counting_bead", "bead_clump"
 OUTLYING_SD, OUTLYING_POINTS, SAMPLES_TO_JUDGE = 3.5, 10.0, 5
 MAD_TO_SD = 1.4826
 
@@ -46,7 +50,10 @@ class StepLoss(NamedTuple):
 
 
 class SampleLoss(NamedTuple):
-    """The ledger of one sample: events read, every later step in order, and the reading's note."""
+    """The ledger of one sample: events read, every later step in order, and the reading's note.
+
+    Counting beads are no events of the sample.
+    """
 
     events: int
     steps: dict[str, StepLoss]
@@ -89,7 +96,9 @@ def read_losses(ledger: Path | str) -> dict[str, SampleLoss]:
             ) from None
         if sample not in losses:
             losses[sample] = SampleLoss(before, {}, note)
-        if step != READ:
+        if step in (BEADS, BEAD_CLUMPS):
+            losses[sample] = losses[sample]._replace(events=losses[sample].events - flagged)
+        elif step != READ:
             losses[sample].steps[step] = StepLoss(before, flagged, note)
     return losses
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from biocross.cohort.markers import standard_marker
 from biocross.cohort.panel import Channel
 from biocross.cohort.strategy import parse_phenotype
+from biocross.flow.evenly import evenly
 from biocross.flow.events import Events
 from biocross.flow.marker_rules import RULES, SCATTER, Rule
 from biocross.flow.thresholds import find_valley
@@ -164,7 +165,7 @@ def sanity_rows(sample: Events, panel: Sequence[Channel]) -> list[dict[str, obje
         columns that are likely exchanged, as ``CD3 with CD19``, several joined by `` or ``.
     """
     names = _names_of(panel)
-    passing = _evenly(np.flatnonzero(sample.quality == 0), MAX_EVENTS)
+    passing = evenly(np.flatnonzero(sample.quality == 0), MAX_EVENTS)
     values = {name: sample.values[marker][passing] for name, marker in names.items()}
     columns = call_positives(values)
     verdicts = judge_rules(columns)
@@ -193,7 +194,7 @@ def pool_samples(samples: Sequence[Events], name: str = "all samples") -> Events
         At most about 20,000 events, evenly spaced in each sample.
     """
     share = MAX_EVENTS // max(len(samples), 1)
-    picks = [_evenly(np.flatnonzero(sample.quality == 0), share) for sample in samples]
+    picks = [evenly(np.flatnonzero(sample.quality == 0), share) for sample in samples]
     markers = [m for m in samples[0].values if all(m in sample.values for sample in samples)]
     values = {
         m: np.concatenate([s.values[m][pick] for s, pick in zip(samples, picks, strict=True)])
@@ -269,12 +270,6 @@ def _divide(values: Floats) -> Column:
     return Column(
         values, positive, values > (border.value + np.percentile(values[positive], BRIGHT)) / 2
     )
-
-
-def _evenly(indices: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    if indices.size <= most:
-        return indices
-    return indices[np.linspace(0, indices.size - 1, most).astype(np.intp)]
 
 
 def _judge(rule: Rule, columns: Mapping[str, Column], live: Bools | None) -> Verdict:

@@ -9,6 +9,7 @@ import numpy as np
 
 from biocross.cohort.panel import Channel, load_panel
 from biocross.errors import FcsError
+from biocross.flow.beads import has_beads
 from biocross.flow.events import Events, write_events
 from biocross.flow.fcs import Repair
 from biocross.flow.flagging import LEDGER_COLUMNS, flag_events, flag_steps, ledger_row
@@ -89,12 +90,13 @@ def prepare_flow_sample(
     else:
         values = _transformed(signals, channels, chosen, cytometry, sample_id)
         measured = _measured(signals, channels)
+        with_beads = has_beads(meta)
         quality, ledger = flag_events(
-            signals, values, chosen, measured, cytometry, skip_quality, sample_id
+            signals, values, chosen, measured, cytometry, skip_quality, sample_id, with_beads
         )
         if signals.time is not None:
             values.setdefault(TIME, signals.time)
-        prepared = Events(values, quality, {**meta, **_described(signals, cytometry)})
+        prepared = Events(values, quality, {**meta, **_described(signals, cytometry, with_beads)})
         repairs = _repair_rows(sample_id, fcs, signals.repairs)
         warnings = _warning_rows(sample_id, signals, channels)
         sanity = sanity_rows(prepared, measured)
@@ -111,10 +113,10 @@ def _without_events(channels: Sequence[Channel], meta: Mapping[str, str]) -> Eve
     return Events(values, np.empty(0, dtype=np.uint8), dict(meta))
 
 
-def _described(signals: Signals, cytometry: str) -> dict[str, str]:
+def _described(signals: Signals, cytometry: str, with_beads: bool) -> dict[str, str]:
     """Say what the flags and the time of the prepared events mean, and how they were made."""
     described = {
-        "flag_steps": ",".join(flag_steps(cytometry)),
+        "flag_steps": ",".join(flag_steps(cytometry, with_beads)),
         "channels": json.dumps(dict(signals.channels)),
     }
     if not np.isnan(signals.time_step):

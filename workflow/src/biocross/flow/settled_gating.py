@@ -11,6 +11,7 @@ from biocross.cohort.panel import Channel, load_panel
 from biocross.cohort.strategy import ROOT, load_strategy
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.flow.applied_gates import AppliedGate, applied_gates, sample_borders
+from biocross.flow.evenly import evenly
 from biocross.flow.events import Events, read_events
 from biocross.flow.gate_borders import SettledBorders
 from biocross.flow.gate_tree import Gating, Indices
@@ -123,9 +124,8 @@ def _gate_set(one: SettledGates) -> GateSet:
 
 def _fewer(sample: Events, most: int | None) -> Events:
     """Take evenly spaced events of a sample that has more."""
-    size = sample.quality.size
-    if most is None or size <= most:
+    if most is None or sample.quality.size <= most:
         return sample
-    kept = np.linspace(0, size - 1, most).astype(np.intp)
+    kept = evenly(np.arange(sample.quality.size), most)
     values = {marker: column[kept] for marker, column in sample.values.items()}
     return sample._replace(values=values, quality=sample.quality[kept])

@@ -7,7 +7,8 @@ from biocross.cells.demultiplex import MIN_POSTERIOR
 from biocross.cells.normalise import TARGET_COUNTS
 from biocross.cells.pseudobulk import MIN_CELLS, MIN_COUNTS
 from biocross.cells.quality import MITO_LIMIT, MITO_MADS, N_MADS, TOP_GENES
-from biocross.flow.clusters.annotation import MIN_MARGIN, MIN_SCORE, UNASSIGNED
+from biocross.cohort.vocabulary import UNASSIGNED
+from biocross.flow.clusters.annotation import MIN_MARGIN, MIN_SCORE
 from biocross.flow.clusters.consensus import HOLDS, N_RESAMPLES, SHARE
 from biocross.flow.clusters.leiden import MOST_EVENTS, N_NEIGHBOURS
 from biocross.flow.clusters.stability import N_RERUNS, STABLE

@@ -203,8 +203,11 @@ def _change_words(
 def _rho(row: Row) -> str:
     if not row["rho"]:
         return f"n = {row['n']}, no rho" if row["status"] == "too_few_pairs" else "no variation"
+    rho = f"rho {float(row['rho']):.2f}"
+    if not row["rho_low"]:
+        return f"{rho}, n = {row['n']}"
     low, high = (f"{float(row[f'rho_{end}']):.2f}" for end in ("low", "high"))
-    return f"rho {float(row['rho']):.2f} ({low} to {high})"
+    return f"{rho} ({low} to {high})"
 
 
 def _percent(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,15 +11,11 @@ from markupsafe import Markup
 from biocross.flow.losses import READ, step_words
 from biocross.flow.marker_sanity import sanity_warnings
 from biocross.report.figures import records
+from biocross.report.flow_sections import FLOW_SECTIONS
 from biocross.report.words import format_number, plain
 from biocross.statistics.pairs import read_table
 from biocross.tables import read_rows
 
-# Tables that are shown as they are, in this order.
-FLOW_SECTIONS = (
-    *("moved_gates", "stored_counts", "loss_changes", "marker_shift_summary"),
-    *("sanity", "warnings", "repairs", "channels"),
-)
 EXCLUDED = "excluded: "
 MOST_NOTES = 3
 FLOW_TABLES = ("ledger", "thresholds", *FLOW_SECTIONS)

@@ -19,17 +19,18 @@ from biocross.report.concordance_sections import concordance_chapter
 from biocross.report.figures import PANEL_SIZE, Panel, change_panels, draw_panel, records
 from biocross.report.first_screen import answer, marker_findings, other_ways, warnings_first
 from biocross.report.flow_quality import (
-    FLOW_SECTIONS,
     bare_svg,
     flow_warnings,
     inline_svg,
     ledger_rows,
     threshold_rows,
 )
+from biocross.report.flow_sections import FLOW_SECTIONS
 from biocross.report.methods import contrasts_of, methods_paragraphs, references_of
 from biocross.report.rna_sections import rna_chapter, rna_warnings
-from biocross.report.sections import DESCRIPTIONS, READOUT_WORDS, table_section
+from biocross.report.sections import READOUT_WORDS, table_section
 from biocross.report.sources import is_shown, leading_rows
+from biocross.report.statistics_sections import STATISTICS_SECTIONS
 from biocross.report.style import STYLE
 from biocross.report.words import format_effect, format_number, found_by, plain
 from biocross.statistics.gate_sensitivity import gate_warnings
@@ -88,64 +89,31 @@ def write_report(
     """
     clusters, rna, figures = clusters or {}, rna or {}, figures or {}
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
-    design, fdr = settings["design"], settings["statistics"]["fdr"]
+    fdr = settings["statistics"]["fdr"]
     table = load_changes(statistics["paired_changes"])
-    marker_table = read_table(statistics["marker_changes"])
-    confirmatory = settings["statistics"]["confirmatory"]
-    versions_by_name = dict(read_table(versions)[["name", "version"]].to_numpy().tolist())
-    declared = (confirmatory["modality"], confirmatory["source"])
     long_table, vocabulary = read_long_table(counts, samples), load_vocabulary(Path(populations))
-    drawn = leading_rows(table, declared)
-    panels = change_panels(drawn, long_table, read_pair_sheet(pairs), design["levels"])
-    modalities = sorted(set(long_table["modality"]))
-    beside = other_ways(
-        statistics.get("specifications"), rna.get("combined_findings"), confirmatory["modality"]
-    )
-    sensitivity = statistics.get("gate_sensitivity")
     chapters = (
         cluster_chapter(clusters, figures.get("cluster", ()), settings, report_out),
         rna_chapter(rna, figures.get("rna", ()), fdr, report_out),
         concordance_chapter(rna, figures.get("concordance", ()), fdr),
     )
     context = {
-        "title": settings["report"]["title"],
-        "design": design,
-        "fdr": fdr,
-        "contrasts": contrasts_of(design),
-        "declared": ", ".join(
-            plain(confirmatory[part]) for part in ("modality", "source", "readout")
+        **_settings_part(
+            settings, versions, sorted(set(long_table["modality"])), _with_beads(samples)
         ),
-        "answer": answer(table, fdr, design["contrast"], declared[1], beside),
-        "warnings": [
-            *warnings_first(table, statistics.get("calibration")),
-            *flow_warnings(flow, fdr),
-            *(gate_warnings(read_rows(sensitivity)) if sensitivity else []),
-            *rna_warnings(rna.get("loss_changes"), fdr),
-            *disagreements(clusters.get("agreement_summary"), vocabulary),
-        ],
-        "marker_findings": marker_findings(marker_table, fdr, design["contrast"], declared[1]),
+        **_first_screen_part(settings, statistics, table, rna),
+        **_plots_part(settings, table, long_table, pairs),
+        **_flow_part(flow, fdr),
+        "warnings": _all_warnings(statistics, table, flow, clusters, rna, vocabulary, fdr),
         "cohort": cohort_rows(read_table(pairs)),
-        "drawn": _what_is_drawn(drawn, table),
-        "plots": [draw_plot(panel, fdr) for panel in panels],
         "sections": [
-            table_section(name, path, fdr)
+            table_section(name, path, fdr, STATISTICS_SECTIONS)
             for name, path in statistics.items()
-            if name in DESCRIPTIONS
+            if name in STATISTICS_SECTIONS
         ],
         "chapters": [chapter for chapter in chapters if chapter],
-        "flow_sections": [
-            table_section(name, flow[name], fdr) for name in FLOW_SECTIONS if name in flow
-        ],
         "untested": untested(table, fdr),
-        "ledger": ledger_rows(read_table(flow["ledger"])) if flow else [],
-        "thresholds": threshold_rows(read_table(flow["thresholds"]))
-        if "thresholds" in flow
-        else [],
-        "quality_overview": inline_svg(flow["quality_overview"]) if flow else "",
         "notes": _notes(vocabulary, table),
-        "methods": methods_paragraphs(settings, versions_by_name, modalities),
-        "references": references_of(settings, modalities),
-        "versions": versions_by_name,
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
@@ -153,6 +121,106 @@ def write_report(
     html = environment.get_template(TEMPLATE).render(context)
     with written_whole(report_out) as temporary:
         temporary.write_text(html, encoding="utf-8")
+
+
+def _settings_part(
+    settings: Mapping[str, Any],
+    versions: Path | str,
+    modalities: Sequence[str],
+    with_beads: bool,
+) -> dict[str, Any]:
+    """Return what follows from the configuration: the question, methods, references, versions."""
+    confirmatory = settings["statistics"]["confirmatory"]
+    by_name = dict(read_table(versions)[["name", "version"]].to_numpy().tolist())
+    return {
+        "title": settings["report"]["title"],
+        "design": settings["design"],
+        "fdr": settings["statistics"]["fdr"],
+        "contrasts": contrasts_of(settings["design"]),
+        "declared": ", ".join(
+            plain(confirmatory[part]) for part in ("modality", "source", "readout")
+        ),
+        "methods": methods_paragraphs(settings, by_name, modalities, with_beads),
+        "references": references_of(settings, modalities),
+        "versions": by_name,
+    }
+
+
+def _with_beads(samples: Path | str) -> bool:
+    """Return whether counting beads were added to any sample."""
+    sheet = read_table(samples)
+    return "beads_added" in sheet and bool(sheet["beads_added"].notna().any())
+
+
+def _first_screen_part(
+    settings: Mapping[str, Any],
+    statistics: Mapping[str, Path | str],
+    table: pd.DataFrame,
+    rna: Mapping[str, Path | str],
+) -> dict[str, Any]:
+    """Return the answer in words, on populations and on markers."""
+    fdr, contrast = settings["statistics"]["fdr"], settings["design"]["contrast"]
+    confirmatory = settings["statistics"]["confirmatory"]
+    source, combined = confirmatory["source"], rna.get("combined_findings")
+    beside = other_ways(statistics.get("specifications"), combined, confirmatory["modality"])
+    markers = read_table(statistics["marker_changes"])
+    return {
+        "answer": answer(table, fdr, contrast, source, beside),
+        "marker_findings": marker_findings(markers, fdr, contrast, source),
+    }
+
+
+def _all_warnings(
+    statistics: Mapping[str, Path | str],
+    table: pd.DataFrame,
+    flow: Mapping[str, Path | str],
+    clusters: Mapping[str, Path | str],
+    rna: Mapping[str, Path | str],
+    vocabulary: Vocabulary,
+    fdr: float,
+) -> list[str]:
+    """Return what casts doubt on the findings."""
+    sensitivity = statistics.get("gate_sensitivity")
+    return [
+        *warnings_first(table, statistics.get("calibration")),
+        *flow_warnings(flow, fdr),
+        *(gate_warnings(read_rows(sensitivity)) if sensitivity else []),
+        *rna_warnings(rna.get("loss_changes"), fdr),
+        *disagreements(clusters.get("agreement_summary"), vocabulary),
+    ]
+
+
+def _plots_part(
+    settings: Mapping[str, Any],
+    table: pd.DataFrame,
+    long_table: pd.DataFrame,
+    pairs: Path | str,
+) -> dict[str, Any]:
+    """Return the paired plots, and a sentence on whose populations have one."""
+    confirmatory = settings["statistics"]["confirmatory"]
+    drawn = leading_rows(table, (confirmatory["modality"], confirmatory["source"]))
+    panels = change_panels(drawn, long_table, read_pair_sheet(pairs), settings["design"]["levels"])
+    fdr = settings["statistics"]["fdr"]
+    return {
+        "drawn": _what_is_drawn(drawn, table),
+        "plots": [draw_plot(panel, fdr) for panel in panels],
+    }
+
+
+def _flow_part(flow: Mapping[str, Path | str], fdr: float) -> dict[str, Any]:
+    """Return the chapter on quality and gates; nothing in it without files."""
+    return {
+        "flow_sections": [
+            table_section(name, flow[name], fdr, FLOW_SECTIONS)
+            for name in FLOW_SECTIONS
+            if name in flow
+        ],
+        "ledger": ledger_rows(read_table(flow["ledger"])) if flow else [],
+        "thresholds": threshold_rows(read_table(flow["thresholds"]))
+        if "thresholds" in flow
+        else [],
+        "quality_overview": inline_svg(flow["quality_overview"]) if flow else "",
+    }
 
 
 def cohort_rows(pairs: pd.DataFrame) -> list[dict[str, Any]]:

@@ -42,6 +42,8 @@ _STEPS = {
     "standard deviations and the factor 1.5",
     "time": "stretches in which a signal leaves its place (isolation tree, and 6 robust standard "
     "deviations, after PeacoQC)",
+    "bead_clump": "counting beads that stick together or to a cell",
+    "counting_bead": "counting beads, bright in all channels and alike",
     "bead": "calibration beads",
     "event_length": "events of unusual length",
     "gaussian": "events of unusual pulse shape",
@@ -50,7 +52,10 @@ _STEPS = {
 
 
 def methods_paragraphs(
-    config: Mapping[str, Any], versions: Mapping[str, str], modalities: Collection[str] = ("flow",)
+    config: Mapping[str, Any],
+    versions: Mapping[str, str],
+    modalities: Collection[str] = ("flow",),
+    with_beads: bool = False,
 ) -> list[str]:
     """Describe what was done, as the methods section of a paper would.
 
@@ -62,6 +67,8 @@ def methods_paragraphs(
         Version by package.
     modalities
         What was measured, ``flow``, ``rna`` or both.
+    with_beads
+        Whether counting beads were added to any sample.
 
     Returns
     -------
@@ -74,7 +81,7 @@ def methods_paragraphs(
     return [
         *(
             [
-                _cytometry(flow, versions),
+                _cytometry(flow, versions, with_beads),
                 _gating(inputs["gating"], flow["moved_gates"]),
                 *cluster_paragraphs(flow),
             ]
@@ -83,7 +90,7 @@ def methods_paragraphs(
         ),
         *(rna_paragraphs(config, "flow" in modalities) if "rna" in modalities else []),
         *([_imported()] if inputs["counts"] else []),
-        _frequencies(config["design"]),
+        _frequencies(config["design"], with_beads),
         *([_markers(statistics, modalities)] if inputs["samples"] else []),
         _sensitivity(statistics),
         _multiplicity(statistics),
@@ -132,7 +139,7 @@ def contrasts_of(design: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _cytometry(flow: Mapping[str, Any], versions: Mapping[str, str]) -> str:
+def _cytometry(flow: Mapping[str, Any], versions: Mapping[str, str], with_beads: bool) -> str:
     kind = flow["cytometry"]
     transform = flow["transform"] or default_transform(kind)
     cofactor = flow["cofactor"] or DEFAULT_COFACTOR[kind]
@@ -144,7 +151,7 @@ def _cytometry(flow: Mapping[str, Any], versions: Mapping[str, str]) -> str:
     }[transform]
     return (
         f"FCS files were read by biocross {versions['biocross']}. {_compensated(flow)} "
-        f"Signal channels were transformed by {scale}. {_set_aside(flow)}"
+        f"Signal channels were transformed by {scale}. {_set_aside(flow, with_beads)}"
     )
 
 
@@ -161,8 +168,9 @@ def _compensated(flow: Mapping[str, Any]) -> str:
     return "Events were compensated with the spillover matrix stored in each file."
 
 
-def _set_aside(flow: Mapping[str, Any]) -> str:
-    done = [step for step in flag_steps(flow["cytometry"]) if step not in flow["skip_quality"]]
+def _set_aside(flow: Mapping[str, Any], with_beads: bool) -> str:
+    steps = flag_steps(flow["cytometry"], with_beads)
+    done = [step for step in steps if step not in flow["skip_quality"]]
     words = [_STEPS[step] for step in done]
     return f"Set aside, in this order and where the channels allow, were {'; '.join(words)}."
 
@@ -195,7 +203,7 @@ def _gating(gating: str | None, moved_gates: str) -> str:
     )
 
 
-def _frequencies(design: Mapping[str, Any]) -> str:
+def _frequencies(design: Mapping[str, Any], with_beads: bool) -> str:
     compared = ", and ".join(
         f"{followup} was compared with {baseline}" for followup, baseline in contrasts_of(design)
     )
@@ -203,7 +211,8 @@ def _frequencies(design: Mapping[str, Any]) -> str:
         f"The patient was the unit of analysis. For each patient, {compared}. The frequency of a "
         "population was its number of events divided by that of its biological parent, on the "
         "logit scale with half an event added; both visits of a pair were evaluated at the depth "
-        "of the shallower one by hypergeometric thinning. Cells per microlitre were compared on "
+        f"of the shallower one by hypergeometric thinning. {_absolute(with_beads)}"
+        "Cells per microlitre were compared on "
         "the log scale, and the disjoint leaves of the tree of populations by centred log ratios "
         "against the median change of the parts. Changes were tested by a paired t test whose "
         "variance was moderated across populations with a trend in abundance, the "
@@ -212,6 +221,19 @@ def _frequencies(design: Mapping[str, Any]) -> str:
         "signed-rank test (Pratt's zeros), a sign-flip test of whole patients with its maximum-T "
         "correction, and the Hodges-Lehmann estimate. Effects are given with 95 % confidence "
         "intervals. Populations with fewer than 20 events in the median pair make no claim."
+    )
+
+
+def _absolute(with_beads: bool) -> str:
+    beads = (
+        "In samples with counting beads, cells per microlitre were the number of events times the "
+        "beads added to the tube, divided by the single beads acquired and the volume of blood in "
+        "the tube; beads and cells acquired in stretches that were set aside did not count. "
+    )
+    rest = "In the others they" if with_beads else "Cells per microlitre"
+    return (beads if with_beads else "") + (
+        f"{rest} were the share of leukocytes (of PBMC, of lymphocytes or monocytes) times the "
+        "analyser's count of these. "
     )
 
 

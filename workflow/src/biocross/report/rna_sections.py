@@ -10,8 +10,8 @@ from biocross.flow.losses import READ, STEP_WORDS
 from biocross.report.chapters import Chapter, open_in_scanpy, pictures_of
 from biocross.report.cluster_sections import listed
 from biocross.report.figures import records
+from biocross.report.flow_sections import FLOW_SECTIONS
 from biocross.report.sections import (
-    DESCRIPTIONS,
     WHO,
     Column,
     Description,
@@ -79,7 +79,7 @@ def step_of_cells(step: object) -> str:
 
 def _loss_table() -> Description:
     """Describe the losses of cells as those of events, with the steps of cells."""
-    of_events = DESCRIPTIONS["loss_changes"]
+    of_events = FLOW_SECTIONS["loss_changes"]
     step = Column("Step", lambda row: step_of_cells(row["step"]))
     columns = (step if column.heading == "Step" else column for column in of_events.columns)
     return of_events._replace(

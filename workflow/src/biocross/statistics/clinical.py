@@ -294,6 +294,7 @@ def _arms(tables: Sequence[PairTable], question: Question) -> Arms:
         {name: np.vstack([t.baseline[name] for t in tables]) for name in tables[0].baseline},
         {name: np.vstack([t.followup[name] for t in tables]) for name in tables[0].followup},
         tuple(batches for table in tables for batches in table.batches),
+        frozenset().union(*(table.enriched for table in tables)),
     )
     treatments = [table.question.treatment for table in tables for _ in table.units]
     return Arms(joined, np.array(treatments, dtype=np.str_))
@@ -343,6 +344,8 @@ def _judge(asked: _Asked, column: int, found: _One) -> tuple[str, str]:
     known = np.isfinite(readout.change[:, column])
     both = known & np.isfinite(asked.measured)
     if pairs.units:
+        if not known.any() and pairs.n_enriched == len(pairs.units):
+            return "enriched", pairs.enriched_words
         if not known.any():
             return "not_measured", NOT_MEASURED[readout.name]
         if not np.isfinite(asked.measured).any():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocross.cells.pseudobulk import MIN_CELLS, MIN_COUNTS
+from biocross.cells.pseudobulk import MIN_CELLS, MIN_COUNTS, Pseudobulk, is_enough
 from biocross.cohort.sheets import counted
 from biocross.statistics.families import correct_families, exploratory
 from biocross.statistics.kernels.moderation import MIN_PAIRS
@@ -144,7 +144,8 @@ def compare_visits(
     Comparison
         The two samples of each patient side by side.
     """
-    large = (obs["n_cells"] >= MIN_CELLS).to_numpy() & (counts.sum(axis=1) >= MIN_COUNTS)
+    n_cells = obs["n_cells"].to_numpy(dtype=np.int64)
+    large = is_enough(Pseudobulk(counts, n_cells))
     at = {
         level: {
             unit: i
@@ -160,7 +161,7 @@ def compare_visits(
         counts[order].astype(np.int64),
         np.repeat(both, 2),
         np.tile([False, True], len(both)),
-        obs["n_cells"].to_numpy(dtype=np.int64)[order],
+        n_cells[order],
         len(seen) - len(both),
     )
 

@@ -26,6 +26,7 @@ from biocross.statistics.pairs import (
     read_table,
 )
 from biocross.statistics.readouts import VALUE_COLUMNS, Readout, readouts
+from biocross.statistics.row_notes import add_drug_notes, add_selection_notes
 from biocross.tables import read_rows, write_rows
 
 FloatArray = NDArray[np.float64]
@@ -41,7 +42,7 @@ CHANGE_COLUMNS = (
 )
 NOT_MEASURED = {
     "percent_of_parent": "not measured in these samples",
-    "cells_per_ul": "no blood count of its anchor population at both visits",
+    "cells_per_ul": "neither counting beads nor a blood count of its anchor at both visits",
     "composition": "not measured in these samples",
 }
 MIN_EVENTS = 20
@@ -58,6 +59,7 @@ def find_paired_changes(
     seed: int,
     changes_out: Path | str,
     drug_notes: Path | str | None = None,
+    selected_on: Collection[str] = (),
 ) -> None:
     """Test every population of a long table for change within patients.
 
@@ -77,6 +79,8 @@ def find_paired_changes(
         One row per modality, source, treatment, contrast, population and readout.
     drug_notes
         ``results/cohort/drug_notes.tsv``, or None.
+    selected_on
+        Populations, or blood counts, that patients were enrolled for.
     """
     vocabulary = load_vocabulary(Path(populations))
     primary = {name for name, population in vocabulary.items() if population.primary}
@@ -88,25 +92,9 @@ def find_paired_changes(
     assign_families(rows, primary, tuple(confirmatory))
     if drug_notes:
         add_drug_notes(rows, read_rows(drug_notes))
+    add_selection_notes(rows, selected_on)
     columns = ({name: row.get(name) for name in CHANGE_COLUMNS} for row in rows)
     write_rows(changes_out, CHANGE_COLUMNS, columns)
-
-
-def add_drug_notes(rows: Sequence[dict[str, Any]], notes: Sequence[Mapping[str, str]]) -> None:
-    """Say in the note of gated populations what the treatment does to the markers of their gates.
-
-    Parameters
-    ----------
-    rows
-        Rows of `change_rows`.
-    notes
-        Rows of ``results/cohort/drug_notes.tsv``.
-    """
-    known = {(note["treatment"], note["population"]): note["note"] for note in notes}
-    for row in rows:
-        what = known.get((row["treatment"], row["population"]))
-        if what and row["source"] == "gate":
-            row["note"] = "; ".join(filter(None, [row["note"], what]))
 
 
 def population_pairs(
@@ -301,6 +289,8 @@ def _row(
     if status == "constant" and not np.any(seen):
         status, note = "all_zero", "zero at both visits in every pair"
     caveats = [readout.caveat, columns.caveat] if complete.any() else []
+    if status != "enriched":
+        caveats.append(pairs.enriched_words)
     if testable and complete.sum() < MIN_CONFIRMATORY_PAIRS:
         caveats.append("fewer than 6 pairs: no exact test can reach 0.05")
     row: dict[str, Any] = {
@@ -376,6 +366,8 @@ def judge(
     """
     if not pairs.units:
         return "no_pairs", f"no patient was measured at both of {pairs.question.contrast}"
+    if not before.size and pairs.n_enriched == len(pairs.units):
+        return "enriched", pairs.enriched_words
     if readout.impossible:
         return "not_possible", readout.impossible
     if not before.size and counted and readout.name == "composition":

@@ -12,7 +12,9 @@ from biocross.errors import TableError
 
 FloatArray = NDArray[np.float64]
 TEXT_COLUMNS = ("sample_id", "patient_id", "visit", "treatment", "population", "parent")
-SHEET_COLUMNS = ("sample_id", "unit", "level", "batch")
+SHEET_COLUMNS = ("sample_id", "unit", "level", "batch", "enrichment")
+# What an enriched sample does not tell of the tissue that it came from.
+FREQUENCY_COLUMNS = ("count", "parent_count", "percent", "cells_per_ul")
 # A patient "007", an arm "1" and a cluster "12" are names, not numbers.
 NAME_COLUMNS = (
     *TEXT_COLUMNS,
@@ -62,6 +64,8 @@ class PairTable(NamedTuple):
         By value column, shape (pairs, keys); NaN where not measured.
     batches
         Batch at baseline and at follow-up, by unit.
+    enriched
+        Units with an enriched sample, whose frequencies are not compared.
     """
 
     question: Question
@@ -71,6 +75,19 @@ class PairTable(NamedTuple):
     baseline: dict[str, FloatArray]
     followup: dict[str, FloatArray]
     batches: tuple[tuple[str, str], ...]
+    enriched: frozenset[str] = frozenset()
+
+    @property
+    def n_enriched(self) -> int:
+        """Pairs with an enriched sample."""
+        return sum(unit in self.enriched for unit in self.units)
+
+    @property
+    def enriched_words(self) -> str:
+        """How many pairs are left out because a sample was enriched; empty for none."""
+        n, everyone = self.n_enriched, len(self.units)
+        said = f"{n} of {everyone} pairs left out: an enriched sample has no frequencies"
+        return said if n else ""
 
     def select(self, wanted: NDArray[np.bool_]) -> "PairTable":
         """Return the table with some of its columns, chosen by a mask of shape (keys,)."""
@@ -88,9 +105,12 @@ def read_table(path: Path | str) -> pd.DataFrame:
 
 
 def read_long_table(
-    path: Path | str, samples: Path | str, with_stimulated: bool = False
+    path: Path | str,
+    samples: Path | str,
+    with_stimulated: bool = False,
+    with_enriched: bool = False,
 ) -> pd.DataFrame:
-    """Read a long table and attach the unit, level and batch of each sample.
+    """Read a long table and attach the unit, level, batch and enrichment of each sample.
 
     Parameters
     ----------
@@ -101,11 +121,14 @@ def read_long_table(
     with_stimulated
         Whether to keep the stimulated samples of a study of visits, whose unit and level are
         empty: their frequencies are not compared, only their response over the unstimulated.
+    with_enriched
+        Whether to keep the frequencies of enriched samples, which are not compared; else these
+        are missing, while markers and genes stay.
 
     Returns
     -------
     DataFrame
-        The table with the columns ``unit``, ``level`` and ``batch``.
+        The table with the columns ``unit``, ``level``, ``batch`` and ``enrichment``.
 
     Raises
     ------
@@ -115,6 +138,8 @@ def read_long_table(
     types = dict.fromkeys(TEXT_COLUMNS, str)
     table = pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False, na_values=[""])
     sheet = pd.read_csv(samples, sep="\t", dtype=str, keep_default_na=False)
+    if "enrichment" not in sheet:  # of a run before samples could be enriched
+        sheet["enrichment"] = ""
     joined = table.merge(
         sheet[list(SHEET_COLUMNS)], on="sample_id", how="left", validate="many_to_one"
     )
@@ -123,6 +148,9 @@ def read_long_table(
         raise TableError(f'{path}: sample "{unknown[0]}" is not in {samples}')
     if not with_stimulated:
         joined = joined[joined["unit"] != ""].reset_index(drop=True)
+    if not with_enriched:
+        frequencies = [name for name in FREQUENCY_COLUMNS if name in joined]
+        joined.loc[joined["enrichment"] != "", frequencies] = np.nan
     return joined.fillna({"parent": ""})
 
 
@@ -173,6 +201,7 @@ def _pair_table(
     measured = [set(rows["unit"]) for rows in at.values()]
     units = tuple(sorted(measured[0] & measured[1]))
     batch_of = [dict(zip(rows["unit"], rows["batch"], strict=True)) for rows in at.values()]
+    enriched = (rows.loc[rows["enrichment"] != "", "unit"] for rows in at.values())
     return PairTable(
         question,
         units,
@@ -181,6 +210,7 @@ def _pair_table(
         value_arrays(at[question.baseline], units, names, values),
         value_arrays(at[question.followup], units, names, values),
         tuple((batch_of[0][unit], batch_of[1][unit]) for unit in units),
+        frozenset().union(*enriched),
     )
 
 

@@ -39,7 +39,7 @@ SPELLINGS = {
 GROUP_NAMES = {True: "responders", False: "non-responders"}
 USES_THESE_CELLS = "warning: the responder definition uses these cells"
 # What a table of pairs cannot answer for anyone, before its pairs are divided.
-UNDIVIDED = ("no_pairs", "not_possible", "not_applicable", "not_measured")
+UNDIVIDED = ("no_pairs", "enriched", "not_possible", "not_applicable", "not_measured")
 
 
 class PatientResponse(NamedTuple):

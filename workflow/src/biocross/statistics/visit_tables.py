@@ -17,6 +17,8 @@ from biocross.statistics.readouts import VALUE_COLUMNS, above_zero, rounding_uni
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+# Numeric columns of the sheet of samples.
+_SAMPLE_COVARIATES = ("hours_to_stain",)
 
 
 class Visits(NamedTuple):
@@ -31,7 +33,8 @@ class Visits(NamedTuple):
     keys
         Population and parent, one row per column of the arrays.
     samples
-        ``sample_id``, ``patient_id``, ``unit``, ``level`` and ``batch``, by unit and level.
+        ``sample_id``, ``patient_id``, ``unit``, ``level``, ``batch`` and ``enrichment``, by unit
+        and level.
     unit
         Number of each sample's unit (the patient), shape (samples,).
     level
@@ -40,6 +43,8 @@ class Visits(NamedTuple):
         By value column, shape (samples, populations); NaN where not measured.
     covariates
         What varies in time, by name; shape (samples,), NaN where missing.
+    n_enriched
+        Samples that were enriched, whose frequencies are missing.
     """
 
     asked: dict[str, str]
@@ -50,6 +55,7 @@ class Visits(NamedTuple):
     level: IntArray
     measurements: dict[str, FloatArray]
     covariates: dict[str, FloatArray]
+    n_enriched: int = 0
 
     @property
     def complete(self) -> BoolArray:
@@ -118,12 +124,13 @@ def visit_tables(
     """
     sheet = pd.read_csv(samples, sep="\t", dtype=str, keep_default_na=False)
     columns = list(sheet.columns)
-    clinical = columns[columns.index("level") + 1 :]
+    of_samples = [name for name in _SAMPLE_COVARIATES if name in columns]
+    clinical = [*columns[columns.index("level") + 1 :], *of_samples]
     for name in covariates:
         if name not in clinical:
             raise ConfigError(
                 f'statistics.covariates names "{name}", which is no numeric column of the '
-                f"clinical sheet{did_you_mean(name, clinical)}"
+                f"clinical sheet, nor hours_to_stain{did_you_mean(name, clinical)}"
             )
     known = sheet.set_index("sample_id")[list(covariates)].replace("", "nan").astype(np.float64)
     order = {level: position for position, level in enumerate(levels)}
@@ -157,7 +164,8 @@ def _visits(
     covariates: pd.DataFrame,
     order: dict[str, int],
 ) -> Visits:
-    samples = rows[["sample_id", "patient_id", "unit", "level", "batch"]].drop_duplicates()
+    about = ["sample_id", "patient_id", "unit", "level", "batch", "enrichment"]
+    samples = rows[about].drop_duplicates()
     samples = samples.assign(position=samples["level"].map(order))
     samples = samples.sort_values(["unit", "position", "sample_id"], ignore_index=True)
     names = samples["sample_id"].tolist()
@@ -172,6 +180,7 @@ def _visits(
         samples["position"].to_numpy(dtype=np.int64),
         values,
         {str(name): known[name].to_numpy() for name in known.columns},
+        int((samples["enrichment"] != "").sum()),
     )
 
 

@@ -33,7 +33,7 @@ ANY_VISIT = "any_visit"
 SHOWN = ("tested", "too_few_events")
 NOT_MEASURED = {
     "percent_of_parent": "not measured in these samples",
-    "cells_per_ul": "no blood count of its anchor population",
+    "cells_per_ul": "neither counting beads nor a blood count of its anchor",
 }
 
 
@@ -261,6 +261,8 @@ def _judge(
     visits: Visits, reading: Reading, tally: _Tally, fit: _Fit, term: str, column: int
 ) -> tuple[str, str]:
     """Say whether a term could be tested and, in words, why not."""
+    if visits.n_enriched and visits.n_enriched == len(visits.samples):
+        return "enriched", "an enriched sample has no frequencies"
     if len(visits.samples) and not reading.measured[column]:
         return "not_measured", NOT_MEASURED[reading.name]
     if (n := tally.n_patients[column]) == 0:
@@ -320,9 +322,11 @@ def _batch_words(visits: Visits, level: str) -> str:
 
 
 def _left_out(visits: Visits) -> str:
-    """Count the samples that leave for want of a covariate."""
+    """Count the samples that leave for want of a covariate, and those that were enriched."""
     lacking = [name for name, values in visits.covariates.items() if np.isnan(values).any()]
-    if not lacking:
-        return ""
-    n = int((~visits.complete).sum())
-    return f"{n} of {len(visits.samples)} samples left out: no {', '.join(lacking)}"
+    left = {
+        f"no {', '.join(lacking)}": int((~visits.complete).sum()) if lacking else 0,
+        "enriched": visits.n_enriched if visits.n_enriched < len(visits.samples) else 0,
+    }
+    every = len(visits.samples)
+    return "; ".join(f"{n} of {every} samples left out: {why}" for why, n in left.items() if n)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from biocross.cohort.vocabulary import load_vocabulary, within
+from biocross.cohort.vocabulary import depths, load_vocabulary
 from biocross.flow.clusters.groups import Group, named_clusters, population_groups
 from biocross.flow.events import read_columns
 from biocross.flow.gate_membership import Membership, deepest_gates, read_membership
@@ -149,7 +149,7 @@ def compare_clusters_with_gates(
     }
     found: list[tuple[str, str, Overlap]] = []
     confusion: dict[str, NDArray[np.int64]] = {}
-    depth = {name: sum(1 for _ in within(name, vocabulary)) for name in vocabulary}
+    depth = depths(vocabulary)
     for path in labels:
         columns, meta = read_columns(path)
         membership, sample = membership_of[meta["sample_id"]], meta["sample_id"]

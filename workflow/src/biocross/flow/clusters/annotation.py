@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocross.cohort.phenotypes import Sign
-from biocross.cohort.vocabulary import Vocabulary
+from biocross.cohort.vocabulary import UNASSIGNED, Vocabulary
 from biocross.flow.clusters.levels import Levels, find_levels_of_clusters
 from biocross.flow.clusters.phenotypes import PhenotypeTree, Signs, phenotype_tree
 
-UNASSIGNED = "unassigned"
 # Of a cluster's events more than half must bear out every word, and clearly more than for any
 # other population.
 MIN_SCORE = 0.5

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocross.cohort.panel import load_panel
-from biocross.cohort.vocabulary import load_vocabulary, within
+from biocross.cohort.vocabulary import depths, load_vocabulary
 from biocross.errors import TableError
 from biocross.flow.clusters.colours import GREY, category_colours, population_colours
 from biocross.flow.clusters.embedding import embed_cells, equal_share
@@ -133,7 +133,7 @@ def embed_flow_cells(
     ids = [meta["sample_id"] for meta in events.meta]
     cluster = cluster_of_events(events, labels)
     population_of = {one.cluster: one.population for one in named_clusters(read_rows(annotation))}
-    depth = {name: sum(1 for _ in within(name, vocabulary)) for name in vocabulary}
+    depth = depths(vocabulary)
     numbers = ["0", *map(str, sorted(population_of))]
     described = {
         **sheet_labels(events.sample, ids, read_rows(samples), levels, samples),

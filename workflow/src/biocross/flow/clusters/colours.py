@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from biocross.cohort.vocabulary import Vocabulary
-from biocross.flow.clusters.annotation import UNASSIGNED
+from biocross.cohort.vocabulary import UNASSIGNED, Vocabulary
 
 # Okabe & Ito's palette, distinct for colour-blind readers.
 BASES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B0A000", "#5B3A1E")

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from biocross.cohort.sheets import Problem, SheetRow, caution, counted, did_you_mean, read_sheet
-from biocross.cohort.vocabulary import Vocabulary
+from biocross.cohort.sheets import Problem, SheetRow, caution, counted, read_sheet
+from biocross.cohort.vocabulary import Vocabulary, population_problems
 from biocross.errors import ConfigError
-from biocross.flow.clusters.annotation import UNASSIGNED, Annotation
+from biocross.flow.clusters.annotation import Annotation
 
 
 def read_cluster_labels(
@@ -28,7 +28,7 @@ def read_cluster_labels(
     Returns
     -------
     labels : dict of int to str
-        Population by cluster, or `UNASSIGNED`.
+        Population by cluster, or ``unassigned``.
     cautions : list of Problem
         Clusters that the map does not have.
 
@@ -106,14 +106,11 @@ def _wrong(
     clusters: Mapping[int, str],
     vocabulary: Vocabulary,
 ) -> list[Problem]:
-    problems = []
+    problems: list[Problem] = []
     seen: dict[int, int] = {}
     for row in rows:
-        cluster, population = row.cells["cluster"], row.cells["population"]
-        if population != UNASSIGNED and population not in vocabulary:
-            hint = did_you_mean(population, [*vocabulary, UNASSIGNED])
-            message = f'"{population}" is no population of the vocabulary{hint}'
-            problems.append(Problem(str(path), row.number, message, column="population"))
+        cluster = row.cells["cluster"]
+        problems += population_problems(str(path), row, vocabulary)
         if row.cells["map_id"] != map_id:
             continue
         if cluster in seen:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biocross.cohort.vocabulary import Vocabulary, load_vocabulary, within
+from biocross.cohort.vocabulary import UNASSIGNED, Vocabulary, load_vocabulary, within
 from biocross.flow.clusters.annotation import (
-    UNASSIGNED,
     AnnotatedClusters,
     Annotation,
     annotate_clusters,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from biocross.cohort.panel import load_panel
+from biocross.cohort.panel import Channel, load_panel
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.errors import ConfigError, DesignError
 from biocross.flow.clusters.consensus import Candidate, join_nodes
@@ -22,6 +22,7 @@ from biocross.flow.clusters.lineage_negative import (
 )
 from biocross.flow.clusters.pool import Pool, pool_events, shared_markers, write_pool
 from biocross.flow.clusters.stability import STABLE, Stability, cluster_stability
+from biocross.flow.evenly import evenly
 from biocross.flow.som import SelfOrganisingMap, marker_ranges
 from biocross.flow.transform_table import zeros_by_marker
 from biocross.tables import write_rows
@@ -152,7 +153,34 @@ def train_flow_map(
     DesignError
         The samples have no lineage marker in common, or no events.
     """
-    channels = load_panel(Path(panel))
+    pool, axes = _pooled(events, load_panel(Path(panel)), events_per_sample, seed)
+    layers = [Layer(MAIN, train(pool, axes, Recipe(method, grid, number, seed)), pool, 100.0)]
+    closer_recipe = Recipe(method, zoom_grid, zoom_number, seed)
+    zooms: list[Zoom] = []
+    vocabulary, zeros = load_vocabulary(Path(populations)), zeros_by_marker(transforms)
+    for population, path in zip(zoom, zoom_pools_out, strict=True):
+        borders = _borders_of(population, pool, axes, vocabulary, zeros)
+        closer = (
+            _look_closer(events, pool, axes, population, borders, closer_recipe)
+            if borders
+            else None
+        )
+        if closer is not None:
+            layers.append(closer.numbered_on(layers[-1]))
+            zooms.append(Zoom(population, tuple(borders), layers[-1].trained.map))
+        write_pool(path, closer.pool if closer else pool_events([], [*pool.values], 1, seed))
+    write_maps(map_out, Maps(layers[0].trained.map, tuple(zooms)))
+    write_pool(pool_out, pool)
+    write_rows(clusters_out, CLUSTER_COLUMNS, _cluster_rows(layers))
+    tried = ({"map": layer.name} | one._asdict() for layer in layers for one in layer.trained.curve)
+    write_rows(numbers_out, NUMBER_COLUMNS, tried)
+    write_rows(reruns_out, RERUN_COLUMNS, _rerun_rows(layers))
+
+
+def _pooled(
+    events: Sequence[Path | str], channels: Sequence[Channel], events_per_sample: int, seed: int
+) -> tuple[Pool, list[str]]:
+    """Draw the events that the map of all is made of, and say which markers span it."""
     lineage = [c.marker for c in channels if c.kind == "lineage"]
     measured = [c.marker for c in channels if c.kind in ("scatter", "lineage", "state")]
     shared, without = shared_markers(events, lineage)
@@ -165,33 +193,9 @@ def train_flow_map(
             "no clusters can be found: the samples have no varying lineage marker in common "
             "(kind lineage in the panel), or no events that pass; set flow.clusters.method to none"
         )
-    recipe = Recipe(method, grid, number, seed)
-    closer_recipe = Recipe(method, zoom_grid, zoom_number, seed)
     print(f"{pool.sample.size} events of {len(pool.meta)} samples, {len(axes)} markers")
     _tell_of_small_samples(pool)
-    main = train(pool, axes, recipe)
-    trained = [Layer(MAIN, main, pool, 100.0)]
-    zooms: list[Zoom] = []
-    vocabulary, zeros = load_vocabulary(Path(populations)), zeros_by_marker(transforms)
-    for population, path in zip(zoom, zoom_pools_out, strict=True):
-        borders = _borders_of(population, pool, axes, vocabulary, zeros)
-        closer = (
-            _look_closer(events, pool, axes, population, borders, closer_recipe)
-            if borders
-            else None
-        )
-        if closer is not None:
-            trained.append(closer.numbered_on(trained[-1]))
-            zooms.append(Zoom(population, tuple(borders), trained[-1].trained.map))
-        write_pool(path, closer.pool if closer else pool_events([], measured, 1, seed))
-    write_maps(map_out, Maps(main.map, tuple(zooms)))
-    write_pool(pool_out, pool)
-    write_rows(clusters_out, CLUSTER_COLUMNS, _cluster_rows(trained))
-    numbers = (
-        {"map": layer.name} | one._asdict() for layer in trained for one in layer.trained.curve
-    )
-    write_rows(numbers_out, NUMBER_COLUMNS, numbers)
-    write_rows(reruns_out, RERUN_COLUMNS, _rerun_rows(trained))
+    return pool, axes
 
 
 def _tell_of_small_samples(pool: Pool) -> None:
@@ -234,7 +238,7 @@ def train(pool: Pool, axes: Sequence[str], recipe: Recipe) -> Trained:
     one = FlowMap(tuple(axes), scale, nodes, cluster_of_node)
     cluster = one.clusters_of(pool.values)
     patients = np.unique([m["patient_id"] for m in pool.meta], return_inverse=True)[1]
-    some = _evenly(len(values), RERUN_EVENTS)
+    some = evenly(np.arange(len(values)), RERUN_EVENTS)
     number = int(cluster_of_node.max())
 
     def again(events: NDArray[np.intp], seed: int) -> NDArray[np.uint16]:
@@ -262,12 +266,6 @@ def _cluster(
     chosen = recipe.number or numbers
     joined = join_nodes(som.nodes_, chosen, som.sizes_, seed=recipe.seed)
     return som.nodes_, joined.clusters, joined.curve
-
-
-def _evenly(size: int, most: int) -> NDArray[np.intp]:
-    if size <= most:
-        return np.arange(size)
-    return np.linspace(0, size - 1, most).astype(np.intp)
 
 
 def _borders_of(

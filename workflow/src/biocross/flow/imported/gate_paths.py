@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from biocross.cohort.markers import channel_kind, find_marker
 from biocross.cohort.sheets import Problem, caution, counted, did_you_mean, read_sheet
-from biocross.cohort.vocabulary import Vocabulary
+from biocross.cohort.vocabulary import COUNTING_BEADS, Vocabulary
 from biocross.flow.imported.model import GateTree, ImportedGates
 from biocross.flow.imported.workspace import clean_path
 
@@ -151,6 +151,8 @@ def _row_errors(
         errors.append((message, "gate"))
     known = {"population": row.population, "parent": row.parent}
     for column, name in known.items():
+        if column == "population" and name == COUNTING_BEADS:
+            continue
         if name is not None and name not in vocabulary:
             hint = did_you_mean(name, vocabulary)
             errors.append((f'"{name}" is no population of populations.yaml{hint}', column))

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from biocross.cohort.panel import load_panel
 from biocross.cohort.strategy import ROOT, Gate, Strategy
-from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
+from biocross.cohort.vocabulary import COUNTING_BEADS, Vocabulary, load_vocabulary
 from biocross.errors import FcsError
+from biocross.flow.beads import bead_row, find_beads, has_beads
 from biocross.flow.events import Events, read_events
 from biocross.flow.gate_counts import (
     COUNT_COLUMNS,
@@ -268,12 +269,18 @@ def apply_gates(
     every = {sample: read_events(path) for sample, path in events.items()}
     read = {name: sample for name, sample in every.items() if "excluded" not in sample.meta}
     applied = {name: _apply(drawn, name, files[name]) for name in read}
-    gating: Any = DrawnGating(list(read.values()), list(applied.values()), drawn.paths)
+    cells = [path for path in drawn.paths if path.population != COUNTING_BEADS]
+    gating: Any = DrawnGating(list(read.values()), list(applied.values()), cells)
     markers = [c.marker for c in load_panel(Path(panel)) if c.kind in ("lineage", "state")]
     left_out = [name for name in every if name not in read]
     positions = range(len(read))
     counts = [row for name in left_out for row in empty_rows(name, order, vocabulary)]
     counts += [row for i in positions for row in count_rows(gating, i, order, vocabulary)]
+    counts += [
+        bead_row(sample, find_beads(sample, _inside_bead_gate(drawn, sample, applied[name])))
+        for name, sample in read.items()
+        if has_beads(sample.meta)
+    ]
     measured = (
         row for i in positions for row in expression_rows(gating, i, order, vocabulary, markers)
     )
@@ -351,6 +358,16 @@ def _apply(drawn: Drawn, sample: str, path: Path | str) -> Memberships | None:
     if chosen is None:
         return None
     return evaluate(drawn.gates, sample, path, chosen.own, chosen.gates_of)
+
+
+def _inside_bead_gate(
+    drawn: Drawn, sample: Events, applied: Memberships | None
+) -> NDArray[np.bool_] | None:
+    """Return the events of the gate that was drawn for beads; None where none was."""
+    gate = next((path.gate for path in drawn.paths if path.population == COUNTING_BEADS), None)
+    if gate is None or applied is None:
+        return None
+    return applied.inside.get(gate, np.zeros(sample.quality.size, dtype=np.bool_))
 
 
 def _stored_counts(drawn: Drawn, applied: Memberships) -> list[dict[str, Any]]:

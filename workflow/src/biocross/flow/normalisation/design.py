@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from biocross.cohort.design import unlinked
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import ConfigError, DesignError
 
@@ -83,13 +84,11 @@ def _refuse_confounded(patients: Sequence[BatchSample]) -> None:
     batches_of: dict[str, set[str]] = {}
     for sample in patients:
         batches_of.setdefault(sample.visit, set()).add(sample.batch)
-    first, *others = batches_of
-    linked, reached = {first}, set(batches_of[first])
-    while new := [v for v in others if v not in linked and batches_of[v] & reached]:
-        linked.update(new)
-        reached.update(*(batches_of[visit] for visit in new))
-    if apart := [visit for visit in others if visit not in linked]:
-        beyond = sorted(set().union(*(batches_of[visit] for visit in apart)))
+    if apart := unlinked(batches_of):
+        linked = [visit for visit in batches_of if visit not in apart]
+        reached, beyond = (
+            set().union(*(batches_of[visit] for visit in visits)) for visits in (linked, apart)
+        )
         raise DesignError(
             f"normalisation: visits and batches coincide: {_named('visit', linked)} was measured "
             f"in {_named('batch', reached)} alone, {_named('visit', apart)} in "
