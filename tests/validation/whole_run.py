@@ -197,7 +197,9 @@ def cluster(run: Run, n_reruns: int = RERUNS, **changes: Any) -> None:
     )
     counts: list[dict[str, str]] = []
     for name, path in run.events().items():
-        out = [run.path("clusters", f"{name}.{kind}") for kind in ("labels", "counts", "expression")]
+        out = [
+            run.path("clusters", f"{name}.{kind}") for kind in ("labels", "counts", "expression")
+        ]
         map_flow_sample(
             *(path, maps, annotation, found, run.inputs["panel"], populations, "", *out)
         )

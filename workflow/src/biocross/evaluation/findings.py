@@ -16,7 +16,7 @@ FOUND, MISSED, RIGHT, FALSE, WRONG, UNTESTED = (
 )
 FINDING_COLUMNS = (
     *("kind", "modality", "source", "treatment", "contrast", "population", "parent", "readout"),
-    *("name", "n_pairs", "true_effect", "effect", "effect_low", "effect_high", "effect_scale"),
+    *("name", "n_pairs", "events_median", "true_effect", "effect", "effect_low", "effect_high", "effect_scale"),
     *("p_value", "q_value", "family", "status", "covered", "verdict"),
 )
 _EFFECTS = ("effect", "effect_low", "effect_high")
@@ -137,4 +137,5 @@ def _judged(
     )
     covered = np.where((low <= true) & (true <= high), "yes", "no")
     covered = np.where(tested & np.isfinite(low), covered, "")
-    return both.assign(covered=covered, verdict=verdict)[[*FINDING_COLUMNS]].reset_index(drop=True)
+    judged = both.assign(covered=covered, verdict=verdict)
+    return judged.reindex(columns=[*FINDING_COLUMNS]).reset_index(drop=True)
