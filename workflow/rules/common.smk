@@ -2,6 +2,7 @@
 # GIVES: COHORT, PROBLEMS (warnings; errors stop here), FLOW_SAMPLES, FLOW_PATIENTS, FLOW_FILES
 #        (samples, and the FMO controls and anchors that are read beside them), OUT and the helpers
 #        that the other rules use. LIBRARIES of RNA_SAMPLES; CLUSTERS.
+import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -65,7 +66,8 @@ GATING_TABLES += ("stored_counts",) if GATES_DRAWN_ELSEWHERE else ("modes", "shi
 wildcard_constraints:
     library="[A-Za-z0-9][A-Za-z0-9_.-]*",
     sample="[A-Za-z0-9][A-Za-z0-9_.-]*",
-    patient="[A-Za-z0-9][A-Za-z0-9_.-]*",
+    # Those of the sheet: figures/gating/thresholds.pdf is nobody's.
+    patient="|".join(map(re.escape, FLOW_PATIENTS)) or "none",
 
 
 def fcs_path(sample):
@@ -195,12 +197,15 @@ def with_files(**inputs):
     return inputs if FLOW_SAMPLES else {}
 
 
+TIME_FIGURES = [
+    OUT / "figures" / "flow_quality" / "time" / f"{sample}.svg"
+    for sample in FLOW_SAMPLES
+]
+
+
 def per_sample_figures():
     """Return the figure of every sample's acquisition, if asked for."""
-    if not config["report"]["sample_figures"]:
-        return []
-    folder = OUT / "figures" / "flow_quality" / "time"
-    return [folder / f"{sample}.svg" for sample in FLOW_SAMPLES]
+    return TIME_FIGURES if config["report"]["sample_figures"] else []
 
 
 def per_patient_figures():

@@ -60,22 +60,25 @@ rule plot_concordance:
         "../scripts/plot_concordance.py"
 
 
+# One job: starting Python for every sample would take longer than drawing.
 rule plot_time_quality:
     input:
-        events=rules.prepare_flow_sample.output.events,
+        events=[OUT / "flow" / "events" / f"{name}.arrow" for name in FLOW_SAMPLES],
     output:
-        figure=OUT / "figures" / "flow_quality" / "time" / "{sample}.svg",
+        figures=TIME_FIGURES,
     log:
-        log_path("plot_time_quality", "{sample}"),
+        log_path("plot_time_quality"),
     benchmark:
-        benchmark_path("plot_time_quality", "{sample}")
+        benchmark_path("plot_time_quality")
+    threads: 4
     resources:
-        mem_mb=lambda wildcards, input, attempt: 500 * attempt + 3 * int(input.size_mb),
-        runtime=20,
+        mem_mb=lambda wildcards, input, attempt: 1000 * attempt
+        + 12 * int(input.size_mb / max(1, len(input.events))),
+        runtime=60,
     params:
         code=code_digest("biocross.report.quality_figures"),
     message:
-        "Drawing the acquisition of {wildcards.sample} over time"
+        "Drawing the acquisition of every sample over time"
     script:
         "../scripts/plot_time_quality.py"
 
@@ -245,6 +248,7 @@ rule write_report:
             rules.calibrate_run.output.calibration,
             rules.find_response.output.response,
             rules.find_clinical_associations.output.associations,
+            rules.check_cohort.output.drug_notes,
         ],
         counts=rules.gather_populations.output.counts,
         samples=rules.check_cohort.output.samples,

@@ -39,6 +39,7 @@ rule find_paired_changes:
         code=code_digest("biocross.statistics.paired_changes"),
         confirmatory=CONFIRMATORY_READOUT,
         seed=config["statistics"]["seed"],
+        selected_on=config["design"]["selected_on"],
     message:
         "Testing whether population frequencies changed within patients"
     script:

@@ -1,5 +1,6 @@
 from biocross.report.quality_figures import plot_time_quality
-from biocross.workflow import logged
+from biocross.workflow import logged, map_in_processes
 
 with logged(snakemake):
-    plot_time_quality(events=snakemake.input.events, figure_out=snakemake.output.figure)
+    files = zip(snakemake.input.events, snakemake.output.figures, strict=True)
+    map_in_processes(plot_time_quality, files, snakemake.threads)

@@ -6,7 +6,8 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -58,6 +59,31 @@ def logged(snakemake: Any) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(terminal, 2)
         os.close(terminal)
+
+
+def map_in_processes(
+    function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], jobs: int
+) -> list[Any]:
+    """Call a function on many arguments, in several processes where that is allowed.
+
+    Parameters
+    ----------
+    function
+        A function of a module; each call depends on its arguments alone.
+    arguments
+        Of every call.
+    jobs
+        Number of processes.
+
+    Returns
+    -------
+    list
+        What the calls returned, in order.
+    """
+    if jobs < 2:
+        return [function(*each) for each in arguments]
+    with ProcessPoolExecutor(jobs) as pool:
+        return list(pool.map(function, *zip(*arguments, strict=True)))
 
 
 @cache

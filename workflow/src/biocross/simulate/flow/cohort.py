@@ -1,8 +1,6 @@
 """A simulated cohort: FCS files, blood counts, and the truth about them."""
 
-import functools
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +30,7 @@ from biocross.simulate.truth import (
     true_states,
 )
 from biocross.tables import read_rows, write_rows
+from biocross.workflow import map_in_processes
 
 # FCS wants English months, whatever the locale.
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -88,12 +87,8 @@ def simulate_cohort(
     plan = read_study(study, overrides)
     require_seed(seed)
     cohort = read_cohort(plan, samples, patients)
-    simulate = functools.partial(simulate_sample, plan, out_dir=out_dir, seed=seed)
-    if jobs > 1:
-        with ProcessPoolExecutor(jobs) as pool:
-            live = list(pool.map(simulate, cohort))
-    else:
-        live = [simulate(sample) for sample in cohort]
+    tasks = [(plan, sample, out_dir, seed) for sample in cohort]
+    live = map_in_processes(simulate_sample, tasks, jobs)
     drawn = {sample.sample_id: counts for sample, counts in zip(cohort, live, strict=True)}
     visits = {(one.patient_id, one.visit): one for one in cohort}.values()
     clinical = [clinical_row(plan, seed, visit) for visit in visits]
