@@ -1,9 +1,9 @@
 """Whole studies from FCS files: what is claimed where nothing changed, found where something did.
 
 ``python tests/validation/whole_studies.py`` runs the studies that are not in the folder yet, and
-prints the tables; with ``--write`` they replace their part of docs/validation.md, and the figures those
-of docs/figures. Every study has its own seed, patients and files; nothing is shared with the analysis but
-the files.
+prints the tables; with ``--write`` they replace their part of docs/validation.md, and the figures
+those of docs/figures. Every study has its own seed, patients and files; nothing is shared with the
+analysis but the files.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ if __name__ == "__main__":  # One thread for each process, before numpy.
 import numpy as np
 import pandas as pd
 import yaml
+from validation.figures import Measured, Power, plot_errors, plot_power
 from validation.scenarios import Rate, Tally
 from validation.whole_run import ROOT, describe, document_table, run_study
 
@@ -66,8 +67,16 @@ STUDIES = {"planted": 24, "null": 40, "rare": 0}
 # Lower ends of the classes of events, and their names.
 ABUNDANCE = {20: "20-50", 50: "50-200", 200: "200-1,000", 1000: "over 1,000"}
 SIZES = {0.02: "1.02-1.1", 0.0953: "1.1-1.3", 0.262: "1.3-1.7", 0.53: "1.7-3", 1.1: "over 3"}
+ASKED = {
+    ("gate", "percent_of_parent"): "gates, percent of the parent",
+    ("gate", "cells_per_ul"): "gates, cells per µl",
+    ("cluster", "percent_of_parent"): "clusters, percent of the parent",
+}
 TESTED = (FOUND, MISSED, RIGHT, FALSE, WRONG)
 VARIABLE_SHARE = 0.2
+# Of the events of a file that are living single cells.
+LIVING_SHARE = 0.88
+ERRORS, POWER = (ROOT / "docs" / "figures" / f"validation_{n}.svg" for n in ("errors", "power"))
 
 
 def run_one(task: tuple[str, int, Path]) -> Path:
@@ -100,8 +109,10 @@ def read_studies(kind: str, folder: Path) -> dict[str, list[pd.DataFrame]]:
     return {name: [read_table(one / f"{name}.tsv") for one in kept] for name in TABLES}
 
 
-def error_rates(planted: Sequence[pd.DataFrame], null: Sequence[pd.DataFrame]) -> list[list[str]]:
-    """Answer the demands of the design, a row each."""
+def error_rates(
+    planted: Sequence[pd.DataFrame], null: Sequence[pd.DataFrame]
+) -> list[tuple[str, str, Rate]]:
+    """Answer the demands of the design: what is asked, its limits, and the rate."""
     tally = Tally()
     for findings in planted:
         _tally_findings(tally, findings)
@@ -110,33 +121,50 @@ def error_rates(planted: Sequence[pd.DataFrame], null: Sequence[pd.DataFrame]) -
         _tally_findings(tally, findings)
         _tally_any_claim(tally, findings)
     rates = tally.rates()
-    return [
-        [name, limits, str(rates[name]), f"{rates[name].n_tests:,}", _verdict(rates[name], limits)]
-        for name, limits in _demands()
-        if name in rates
-    ]
+    return [(name, limits, rates[name]) for name, limits in _demands() if name in rates]
 
 
-def power_rows(planted: Sequence[pd.DataFrame], missing: float) -> Iterator[list[str]]:
+def error_rows(errors: Sequence[tuple[str, str, Rate]]) -> Iterator[list[str]]:
+    """Write rates beside their limits."""
+    for name, limits, rate in errors:
+        yield [name, limits, str(rate), f"{rate.n_tests:,}", _verdict(rate, limits)]
+
+
+class PowerRow(NamedTuple):
+    """How often a planted primary change was claimed, and what `plan` predicts."""
+
+    population: str
+    treatment: str
+    contrast: str
+    odds_ratio: float
+    pairs: float
+    events: float
+    power: Power
+
+    def cells(self) -> list[str]:
+        """Write the row of a table."""
+        return [
+            *(self.population, self.treatment, self.contrast, f"{self.odds_ratio:.2f}"),
+            *(f"{self.pairs:.1f}", f"{self.events:.0f}", str(self.power.found)),
+            *(_three(self.power.family), _three(self.power.single)),
+        ]
+
+
+def power_rows(planted: Sequence[pd.DataFrame]) -> Iterator[PowerRow]:
     """Compare how often planted primary changes were claimed with what `plan` predicts."""
-    primary = _primary()
-    predicted = _predictions(primary, missing)
-    rows = pd.concat([one.assign(study=i) for i, one in enumerate(planted)])
+    predicted = _predictions(_primary())
+    rows = pd.concat(planted)
     rows = rows[(rows["source"] == "gate") & (rows["family"] == "confirmatory")]
     rows = rows[rows["verdict"].isin([FOUND, MISSED, WRONG])]
-    keys = ["population", "treatment", "contrast"]
-    for (population, treatment, contrast), own in rows.groupby(keys, sort=False):
-        found = (own["verdict"] == FOUND).to_numpy()
+    for key, own in rows.groupby(["population", "treatment", "contrast"], sort=False):
         tally = Tally()
-        for hit in found:
+        for hit in own["verdict"] == FOUND:
             tally.add("found", hit)
         effect = float(own["true_effect"].iloc[0])
-        single, family = predicted(population, effect)
-        yield [
-            *(population, treatment, contrast, f"{effect:.2f}", f"{own['n_pairs'].mean():.1f}"),
-            *(f"{own['events_median'].median():.0f}", str(tally.rates()["found"])),
-            *(_three(family), _three(single)),
-        ]
+        single, family = predicted(str(key[0]), effect)
+        power = Power(str(key[0]), tally.rates()["found"], single, family)
+        means = own["n_pairs"].mean(), own["events_median"].median()
+        yield PowerRow(*map(str, key), effect, *means, power)
 
 
 def recall_rows(planted: Sequence[pd.DataFrame]) -> Iterator[list[str]]:
@@ -160,17 +188,18 @@ def agreement_rows(events: Sequence[pd.DataFrame]) -> Iterator[list[str]]:
     """Sum the events of all studies, and write the F1 of gates and clusters."""
     sums = pd.concat(events).groupby(["source", "population"], sort=False)
     table = sums[["true", "found", "both"]].sum()
-    f1 = (2 * table["both"] / (table["true"] + table["found"])).unstack("source")
-    lost = (
-        pd.concat(events).query("source == 'cluster' and found == 0").groupby("population").size()
-    )
+    table["f1"] = 2 * table["both"] / (table["true"] + table["found"])
+    every = pd.concat(events)
+    missed = every[(every["source"] == "cluster") & (every["found"] == 0)]["population"]
     order = [
-        name for name in load_vocabulary(ROOT / "config" / "populations.yaml") if name in f1.index
+        name
+        for name in load_vocabulary(ROOT / "config" / "populations.yaml")
+        if ("gate", name) in table.index
     ]
     for name in order:
         true = int(table.loc[("gate", name), "true"] / len(events))
-        row = [_three(f1.loc[name].get(source, np.nan)) for source in ("gate", "cluster")]
-        yield [name, f"{true:,}", *row, str(int(lost.get(name, 0))) if len(lost) else "0"]
+        scores = [table["f1"].get((source, name), np.nan) for source in ("gate", "cluster")]
+        yield [name, f"{true:,}", *map(_three, scores), str((missed == name).sum())]
 
 
 def bias_rows(frequencies: Sequence[pd.DataFrame], source: str) -> Iterator[list[str]]:
@@ -199,7 +228,7 @@ def _tally_findings(tally: Tally, findings: pd.DataFrame) -> None:
         rows = rows[rows["verdict"].isin(TESTED)]
         null = rows["verdict"].isin([RIGHT, FALSE]).to_numpy()
         low = (rows["p_value"] < 0.05).to_numpy()
-        label = f"{source}s, {'percent of the parent' if readout.startswith('percent') else 'cells per µl'}"
+        label = ASKED[source, readout]
         tally.add(f"type I error, {label}", low, null)
         covered = (rows["covered"] == "yes").to_numpy()
         tally.add(f"coverage, unchanged, {label}", covered, null)
@@ -246,11 +275,7 @@ def _most_variable(rows: pd.DataFrame) -> np.ndarray:
 
 def _demands() -> list[tuple[str, str]]:
     """List what is asked, and the limits that the design sets."""
-    kinds = (
-        "gates, percent of the parent",
-        "gates, cells per µl",
-        "clusters, percent of the parent",
-    )
+    kinds = [*ASKED.values()]
     return [
         *((f"type I error, {name} events", ".03-.07") for name in ABUNDANCE.values()),
         ("type I error, most variable fifth", "≤ .08"),
@@ -284,21 +309,27 @@ def _primary() -> list[str]:
     return [name for name, one in vocabulary.items() if one.primary]
 
 
-def _predictions(primary: Sequence[str], missing: float) -> Any:
-    """Return what `plan` says of 20 patients, for a population and an odds ratio."""
+def _predictions(primary: Sequence[str]) -> Callable[[str, float], tuple[float, float]]:
+    """Return what `plan` says of 20 patients, for a population and an odds ratio.
+
+    The family is that of these studies: every primary population, treatment and follow-up.
+    """
+    study = KINDS["planted"].study
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "study.yaml"
-        path.write_text(yaml.safe_dump(dict(KINDS["planted"].study), sort_keys=False), encoding="utf-8")
+        path.write_text(yaml.safe_dump(dict(study), sort_keys=False), encoding="utf-8")
         basis = assumed_variation(primary, path)
-    events = 22_000 * 0.9  # that are living single cells
+    family = len(primary) * len(study["treatments"]) * (len(study["visits"]) - 1)
+    events = LIVING_SHARE * float(np.mean(study["events_per_sample"]))
 
     def predict(population: str, odds_ratio: float) -> tuple[float, float]:
-        fold = odds_ratio  # that of a rare population; those of others are near enough
-        wishes = Wishes((fold,), (20,), missing, events, None)
-        for prospect in plan(basis, wishes):
-            if prospect.variation.population == population and prospect.status == "planned":
-                return float(prospect.power[0, 0, 20]), float(prospect.power[0, 1, 20])
-        return float("nan"), float("nan")
+        one = next(v for v in basis.variations if v.population == population)
+        fold = odds_ratio / (1 - one.share + one.share * odds_ratio)
+        wishes = Wishes((fold,), (20,), study["missing_follow_ups"], events, family)
+        prospect = plan(basis._replace(variations=(one,)), wishes)[0]
+        if prospect.status != "planned":
+            return float("nan"), float("nan")
+        return float(prospect.power[0, 0, 20]), float(prospect.power[0, 1, 20])
 
     return predict
 
@@ -313,17 +344,20 @@ def document(folder: Path) -> str:
     """Write all tables."""
     planted, null = (read_studies(kind, folder) for kind in ("planted", "null"))
     n = {kind: len(studies["findings"]) for kind, studies in (("planted", planted), ("null", null))}
-    header = [
-        f"{n['planted']} studies with changes and {n['null']} without, of 20 patients per treatment, "
-        "three visits, 15 % of the follow-ups missing, 20,000-24,000 events a file."
-    ]
-    missing = 0.15
+    header = (
+        f"{n['planted']} studies with changes and {n['null']} without, of 20 patients per "
+        "treatment, three visits, 15 % of the follow-ups missing, 20,000-24,000 events a file."
+    )
+    errors = error_rates(planted["findings"], null["findings"])
+    powers = [*power_rows(planted["findings"])]
+    plot_errors([Measured(name, rate, *_ends(limits)) for name, limits, rate in errors], ERRORS)
+    plot_power([row.power for row in powers], POWER)
     parts = [
-        *header,
+        header,
         "#### What the design demands",
         document_table(
             ("demand", "limits", "measured", "tests", "verdict"),
-            error_rates(planted["findings"], null["findings"]),
+            [*error_rows(errors)],
         ),
         "#### Power of the primary populations, and what `biocross plan` predicts",
         document_table(
@@ -331,7 +365,7 @@ def document(folder: Path) -> str:
                 *("population", "treatment", "contrast", "odds ratio", "pairs", "events"),
                 *("claimed", "planned, in the family", "planned, one test"),
             ),
-            [*power_rows(planted["findings"], missing)],
+            [row.cells() for row in powers],
         ),
         "#### Planted changes that were claimed, by size and events of the rarer visit",
         document_table(

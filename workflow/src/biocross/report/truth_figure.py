@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from biocross.report.style import BLUE, GREY, STYLE, VERMILLION, save_figure
 from biocross.report.words import plain
@@ -21,6 +22,8 @@ _LOOKS = {
     "false claim": (VERMILLION, "X", "unchanged, but claimed"),
     "claimed in the wrong direction": (VERMILLION, "P", "claimed in the wrong direction"),
 }
+# Farther from no change, on the log scale, nothing is drawn.
+_MOST = 4.0
 _SOURCES = {"gate": (BLUE, "o", "gates"), "cluster": (VERMILLION, "s", "clusters")}
 
 
@@ -79,11 +82,14 @@ def draw_effects(ax: Axes, findings: pd.DataFrame) -> None:
             elinewidth=0.5,
             label=f"{label} ({len(own)})",
         )
-    low, high = ax.get_ylim()
-    ax.set(xscale="log", yscale="log", ylim=(max(low, 0.01), min(high, 30)))
+    ends = [*gates["true_effect"], *gates["effect_low"], *gates["effect_high"], 0.5, 2]
+    reach = max(abs(np.log(value)) for value in (np.nanmin(ends), np.nanmax(ends)))
+    limits = np.exp(-min(reach, _MOST)), np.exp(min(reach, _MOST))
+    ax.set(xscale="log", yscale="log", xlim=(limits[0], 4), ylim=limits)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(mpl.ticker.NullFormatter())
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_locator(NullLocator())
     ax.set_xlabel("true odds ratio of the percentage")
     ax.set_ylabel("estimated odds ratio, with its 95 % interval")
     ax.set_title("Changes found by gates", loc="left")
