@@ -1,6 +1,7 @@
 # REQUIRED INPUTS: a simulated cohort with its truth (the section `simulate` of the config), the long
 #                  tables, results/statistics/, gates and clusters event by event.
-# OUTPUTS: results/evaluation/: events.tsv, frequencies.tsv, findings.tsv, rates.tsv;
+# OUTPUTS: results/evaluation/: events.tsv, frequencies.tsv, findings.tsv, rates.tsv,
+#          concordance.tsv;
 #          results/figures/evaluation.{pdf,svg,png}: what was found beside what is true.
 
 if with_evaluation(sought=True):
@@ -14,7 +15,10 @@ if with_evaluation(sought=True):
                 ],
                 annotation=OUT / "flow" / "clusters" / "annotation.tsv",
             ),
-            **with_rna(gene_changes=OUT / "statistics" / "gene_changes.tsv"),
+            **with_rna(
+                gene_changes=OUT / "statistics" / "gene_changes.tsv",
+                concordance=OUT / "statistics" / "concordance.tsv",
+            ),
             truth=rules.simulate_cohort.output.flow[0],
             labels=rules.simulate_cohort.output.events,
             rna_truth=rules.simulate_cohort.output.rna,
@@ -29,6 +33,7 @@ if with_evaluation(sought=True):
             frequencies=OUT / "evaluation" / "frequencies.tsv",
             findings=OUT / "evaluation" / "findings.tsv",
             rates=OUT / "evaluation" / "rates.tsv",
+            concordance=OUT / "evaluation" / "concordance.tsv",
             figure=report(
                 figure_files("evaluation"),
                 caption="../report/evaluation.rst",

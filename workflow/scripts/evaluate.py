@@ -6,9 +6,9 @@ from biocross.workflow import logged
 
 with logged(snakemake):
     files, samples = snakemake.input, snakemake.params.samples
-    tables = ("counts", "paired_changes", "marker_changes", "gene_changes", "annotation")
+    tables = ("counts", "paired_changes", "marker_changes", "gene_changes", "concordance")
     results = Results(
-        **{name: Path(files[name]) for name in tables if files.get(name)},
+        **{name: Path(files[name]) for name in (*tables, "annotation") if files.get(name)},
         events=dict(zip(samples, files.events, strict=True)),
         memberships=files.memberships,
         cluster_labels=dict(zip(samples, files.get("cluster_labels", samples), strict=True)),

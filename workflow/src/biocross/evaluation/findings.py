@@ -16,7 +16,16 @@ FOUND, MISSED, RIGHT, FALSE, WRONG, UNTESTED = (
 )
 FINDING_COLUMNS = (
     *("kind", "modality", "source", "treatment", "contrast", "population", "parent", "readout"),
-    *("name", "n_pairs", "events_median", "true_effect", "effect", "effect_low", "effect_high", "effect_scale"),
+    *(
+        "name",
+        "n_pairs",
+        "events_median",
+        "true_effect",
+        "effect",
+        "effect_low",
+        "effect_high",
+        "effect_scale",
+    ),
     *("p_value", "q_value", "family", "status", "covered", "verdict"),
 )
 _EFFECTS = ("effect", "effect_low", "effect_high")
@@ -71,8 +80,10 @@ def judge_genes(changes: pd.DataFrame, truth: pd.DataFrame, fdr: float) -> pd.Da
     keys = ["treatment", "visit", "population", "gene"]
     both = _with_visit(changes).merge(known[[*keys, "true_effect"]], on=keys, how="left")
     true = both["true_effect"].fillna(0.0).to_numpy()
+    columns = dict(zip(("log2_fold", "log2_fold_low", "log2_fold_high"), _EFFECTS, strict=True))
     both = both.assign(kind="gene", name=both["gene"], true_effect=true, readout="log2_expression")
-    return _judged(both, true * np.log(2), both[[*_EFFECTS]], fdr)
+    both = both.rename(columns=columns)
+    return _judged(both, true * np.log(2), both[[*_EFFECTS]] * np.log(2), fdr)
 
 
 def judge_markers(changes: pd.DataFrame, truth: pd.DataFrame, fdr: float) -> pd.DataFrame:

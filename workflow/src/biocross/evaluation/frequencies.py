@@ -27,13 +27,14 @@ def frequency_errors(counts: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each source, sample and population of `LEAST_EVENTS` true cells: `share`, the
-        true frequency; `logit`, the true one's; `error`, measured minus true logit (½ is added to
-        all counts); `relative`, the relative error of the frequency.
+        One row for each source, sample and population that was counted and has `LEAST_EVENTS` true
+        cells: `share`, the true frequency; `logit`, the true one's; `error`, measured minus true
+        logit (½ is added to all counts); `relative`, the relative error of the frequency.
     """
     keys = ["sample_id", "population", "parent"]
     both = counts.merge(truth, on=keys, suffixes=("", "_true"))
-    both = both[(both["count_true"] >= LEAST_EVENTS) & (both["parent_count"] > 0)]
+    counted = both["count"].notna() & (both["parent_count"] > 0)
+    both = both[counted & (both["count_true"] >= LEAST_EVENTS)]
     measured, true = (
         _logit(both[f"count{end}"], both[f"parent_count{end}"]) for end in ("", "_true")
     )

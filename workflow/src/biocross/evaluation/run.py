@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from biocross.cohort.vocabulary import load_vocabulary
+from biocross.evaluation.concordance import CONCORDANCE_COLUMNS, judge_concordance
 from biocross.evaluation.events import (
     CLUSTER,
     EVENT_COLUMNS,
@@ -38,6 +39,7 @@ class Results(NamedTuple):
     paired_changes: Path
     marker_changes: Path | None = None
     gene_changes: Path | None = None
+    concordance: Path | None = None
     events: Mapping[str, Path | str] = {}
     memberships: Sequence[Path | str] = ()
     cluster_labels: Mapping[str, Path | str] = {}
@@ -52,7 +54,7 @@ def evaluate_run(
     fdr: float,
     out_dir: Path,
 ) -> None:
-    """Compare a run with the truth, and write four tables.
+    """Compare a run with the truth, and write the tables.
 
     Parameters
     ----------
@@ -68,7 +70,8 @@ def evaluate_run(
         The q value below which a change is claimed.
     out_dir
         Receives ``events.tsv`` (F1 of gates and clusters), ``frequencies.tsv`` (errors and bias by
-        visit), ``findings.tsv`` (every question beside its true answer) and ``rates.tsv``.
+        visit), ``findings.tsv`` (every question beside its true answer), ``rates.tsv`` and
+        ``concordance.tsv`` (empty where a modality is missing).
     """
     events = _events(results, cohort, populations)
     findings = _findings(results, cohort / "truth", fdr)
@@ -77,6 +80,7 @@ def evaluate_run(
         "frequencies": (FREQUENCY_COLUMNS, _frequencies(results, cohort / "truth", levels)),
         "findings": (FINDING_COLUMNS, findings),
         "rates": (RATE_COLUMNS, rates_of(findings)),
+        "concordance": (CONCORDANCE_COLUMNS, _concordance(results, cohort / "truth")),
     }
     for name, (columns, table) in tables.items():
         rows = (dict(zip(columns, row, strict=True)) for row in table[[*columns]].to_numpy())
@@ -122,3 +126,9 @@ def _findings(results: Results, truth: Path, fdr: float) -> pd.DataFrame:
         genes = read_table(results.gene_changes)
         parts.append(judge_genes(genes, read_table(truth / "rna" / "genes.tsv"), fdr))
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def _concordance(results: Results, truth: Path) -> pd.DataFrame:
+    if not results.concordance:
+        return pd.DataFrame(columns=[*CONCORDANCE_COLUMNS])
+    return judge_concordance(results.concordance, read_table(results.counts), truth)
