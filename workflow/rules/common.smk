@@ -96,12 +96,23 @@ def figure_files(*parts):
     return [folder / f"{parts[-1]}.{form}" for form in ("pdf", "svg", "png")]
 
 
-def events_of_patient(wildcards):
+def events_of(patient):
     """Return the prepared events of all samples of a patient, in order of the visits."""
     return [
         OUT / "flow" / "events" / f"{sample.sample_id}.arrow"
-        for sample in FLOW_PATIENTS[wildcards.patient]
+        for sample in FLOW_PATIENTS[patient]
     ]
+
+
+def events_of_patient(wildcards):
+    """Return the prepared events of the patient of a job."""
+    return events_of(wildcards.patient)
+
+
+def memory_by_patient(wildcards, input, attempt, threads):
+    """Return the memory of a job that looks at all patients, as many at once as it has threads."""
+    of_patient = input.size_mb / max(1, len(FLOW_PATIENTS))
+    return threads * (800 * attempt + 6 * int(of_patient))
 
 
 def clustered_events(wildcards, samples):

@@ -189,25 +189,32 @@ rule summarise_flow:
 
 if not GATES_DRAWN_ELSEWHERE:
 
+    # One job for all patients: starting Python for each would take longer.
     rule export_gates:
         input:
             **GATES,
-            events=events_of_patient,
+            events=[
+                events for patient in FLOW_PATIENTS for events in events_of(patient)
+            ],
             thresholds=rules.settle_thresholds.output.thresholds,
         output:
-            gates=OUT / "flow" / "gating" / "patients" / "{patient}.gates.xml",
+            gates=[
+                OUT / "flow" / "gating" / "patients" / f"{patient}.gates.xml"
+                for patient in FLOW_PATIENTS
+            ],
         log:
-            log_path("export_gates", "{patient}"),
+            log_path("export_gates"),
         benchmark:
-            benchmark_path("export_gates", "{patient}")
+            benchmark_path("export_gates")
+        threads: 4
         resources:
-            mem_mb=lambda wildcards, input, attempt: 500 * attempt
-            + 4 * int(input.size_mb),
-            runtime=20,
+            mem_mb=memory_by_patient,
+            runtime=60,
         params:
             code=code_digest("biocross.flow.settled_gating"),
+            n_samples=[len(samples) for samples in FLOW_PATIENTS.values()],
         message:
-            "Writing the gates of {wildcards.patient} as GatingML"
+            "Writing the gates of every patient as GatingML"
         script:
             "../scripts/export_gates.py"
 

@@ -1,13 +1,12 @@
 from biocross.flow.settled_gating import export_gates
-from biocross.workflow import logged
+from biocross.workflow import logged, map_in_processes, split
 
 with logged(snakemake):
-    export_gates(
-        events=snakemake.input.events,
-        strategy=snakemake.input.strategy,
-        thresholds=snakemake.input.thresholds,
-        populations=snakemake.input.populations,
-        panel=snakemake.input.panel,
-        transforms=snakemake.input.transforms,
-        gates_out=snakemake.output.gates,
-    )
+    files = snakemake.input
+    shared = [
+        files[name] for name in ("strategy", "thresholds", "populations", "panel", "transforms")
+    ]
+    events = split(files.events, snakemake.params.n_samples)
+    outputs = zip(events, snakemake.output.gates, strict=True)
+    tasks = [(own, *shared, gates) for own, gates in outputs]
+    map_in_processes(export_gates, tasks, snakemake.threads)

@@ -1,14 +1,12 @@
 from biocross.report.settled_figures import plot_patient_gating
-from biocross.workflow import logged
+from biocross.workflow import logged, map_in_processes, split
 
 with logged(snakemake):
-    plot_patient_gating(
-        events=snakemake.input.events,
-        strategy=snakemake.input.strategy,
-        thresholds=snakemake.input.thresholds,
-        populations=snakemake.input.populations,
-        panel=snakemake.input.panel,
-        transforms=snakemake.input.transforms,
-        levels=snakemake.params.levels,
-        figure_out=snakemake.output.figure,
-    )
+    files, n_samples = snakemake.input, snakemake.params.n_samples
+    shared = [
+        files[name] for name in ("strategy", "thresholds", "populations", "panel", "transforms")
+    ]
+    events, levels = split(files.events, n_samples), split(snakemake.params.levels, n_samples)
+    outputs = zip(events, levels, snakemake.output.figures, strict=True)
+    tasks = [(own, visits, *shared, figure) for own, visits, figure in outputs]
+    map_in_processes(plot_patient_gating, tasks, snakemake.threads)

@@ -6,10 +6,11 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,12 @@ def map_in_processes(
         return [function(*each) for each in arguments]
     with ProcessPoolExecutor(jobs) as pool:
         return list(pool.map(function, *zip(*arguments, strict=True)))
+
+
+def split(values: Sequence[Any], sizes: Iterable[int]) -> list[list[Any]]:
+    """Cut a list into pieces of these sizes, one after the other."""
+    waiting = iter(values)
+    return [list(islice(waiting, size)) for size in sizes]
 
 
 @cache
