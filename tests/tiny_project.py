@@ -1,5 +1,6 @@
 """Copies of the project with a tiny cohort, for tests that run snakemake."""
 
+import copy
 import os
 import re
 import shutil
@@ -53,6 +54,13 @@ class Project:
             copy(source, folder / name)
         shutil.rmtree(folder / "workflow" / "src")
         (folder / "workflow" / "src").symlink_to(ROOT / "workflow" / "src")
+
+    def copied_to(self, folder):
+        """Return a copy of the project and its results, to be changed."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        project = copy.copy(self)
+        project.folder = folder
+        return project
 
     def snakemake(self, *arguments, cores=2, check=True):
         """Run snakemake in the copy and return the finished process."""

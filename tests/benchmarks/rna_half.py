@@ -14,10 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 STUDY = {
-    "treatments": {
-        "mepolizumab": {"patients": 6},
-        "dupilumab": {"patients": 6, "without_visit": {}},
-    },
+    "visits": {"month_12": None},
+    "missing_follow_ups": 0,
+    "treatments": {"mepolizumab": {"patients": 6}, "dupilumab": {"patients": 6}},
     "rna": {"patients_per_treatment": 6, "pools": [0, 0, 0], "background": {"genes": 4600}},
 }
 PREPARE = """

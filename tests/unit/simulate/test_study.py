@@ -137,11 +137,25 @@ def test_none_removes_an_entry():
 def test_a_study_builds_on_the_files_that_it_extends(tmp_path):
     own = tmp_path / "own.yaml"
     own.write_text("extends: [whole.yaml]\nbatches: [one]\n", encoding="utf-8")
-    whole = yaml.safe_dump(load_description(STUDY))
+    whole = yaml.safe_dump(load_description(STUDY), sort_keys=False)
     (tmp_path / "whole.yaml").write_text(whole, encoding="utf-8")
     assert read_study(own).batches == ("one",)
     assert read_study(own).populations == read_study(STUDY).populations
     assert description_files(own) == [own, tmp_path / "whole.yaml"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "extends: [a.yaml, b.yaml] # not c.yaml\npresets: t.tsv # not u.tsv\n",
+        "extends:\n- a.yaml\n- 'b.yaml'\npresets: t.tsv\nbatches: [c.yaml]\n",
+        "extends:\n  [a.yaml,\n   b.yaml]\npresets: 't.tsv'\n",
+    ],
+)
+def test_files_are_found_however_they_are_listed(tmp_path, text):
+    (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
+    names = [path.name for path in description_files(tmp_path / "own.yaml")]
+    assert names == ["own.yaml", "a.yaml", "b.yaml", "t.tsv"]
 
 
 def test_all_files_of_the_demo_are_found():

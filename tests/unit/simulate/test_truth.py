@@ -35,7 +35,7 @@ def test_planted_folds_are_those_of_the_study(effects):
         ("dupilumab", "eosinophils"): 1.4,
     }
     found = {key: effects[key]["fold_change"] for key in planted}
-    assert found == pytest.approx(planted, rel=0.02)
+    assert found == pytest.approx(planted, rel=0.003)
 
 
 def test_eosinophils_rise_for_a_time_under_dupilumab():
@@ -65,11 +65,24 @@ def test_lost_eosinophils_raise_percentages_but_not_numbers(effects):
 
 
 def test_dupilumab_changes_only_type_2_lymphocytes_and_their_wholes(effects):
+    """Of the percentages, those of the leukocytes fall for the time of the eosinophils' rise."""
+    rows = [row for row in true_effects(STUDY) if row["treatment"] == "dupilumab"]
     changed = {
-        name for (arm, name), row in effects.items() if arm == "dupilumab" and row["changed"]
+        (column, visit): {r["population"] for r in rows if r["visit"] == visit and r[column]}
+        for visit in ("month_4", "month_12")
+        for column in ("changed", "changed_per_ul")
     }
-    assert changed == {"ILC2", "Th2", "Tc2", "ILC", "CD4_memory"}
+    lasting = {"ILC2", "ILC2_CD117low", "ILC2_CD117high", "ILC", "Th2", "Tc2", "CD4_memory"}
+    leukocytes = {"neutrophils", "eosinophils", "basophils", "monocytes", "dendritic_cells"}
+    assert changed["changed", "month_12"] == changed["changed_per_ul", "month_12"] == lasting
+    assert changed["changed_per_ul", "month_4"] == lasting | {"eosinophils"}
+    # The lymphocytes' percentage falls too, but by less than counts as a change.
+    assert changed["changed", "month_4"] == lasting | leukocytes
+    assert -0.02 < effects["dupilumab", "lymphocytes"]["log_odds_ratio"] < -0.01
     assert effects["dupilumab", "CD4_memory"]["log_odds_ratio"] < 0.05
+    assert effects["dupilumab", "ILC2_CD117low"]["log_odds_ratio"] == pytest.approx(
+        np.log(1.333 / 0.727), abs=0.005
+    )
 
 
 @pytest.mark.parametrize("treatment", ["mepolizumab", "dupilumab"])
@@ -77,7 +90,7 @@ def test_simulated_patients_change_as_the_truth_says(effects, treatment):
     """Blood drawn patient by patient, through other code than the expectation's."""
     patients = [f"X{i}" for i in range(300)]
     odds = {}
-    for visit in STUDY.visits:
+    for visit in ("baseline", "month_4"):
         blood = np.array([blood_of(STUDY, 5, Attendance(p, treatment, visit)) for p in patients])
         own = blood @ members_of(STUDY, STUDY.reported).T
         whole = blood @ members_of(STUDY, parents_of(STUDY, STUDY.reported)).T
@@ -88,7 +101,10 @@ def test_simulated_patients_change_as_the_truth_says(effects, treatment):
     z = (change.mean(axis=0) - truth) / error
     assert (error > 0).all()
     assert np.abs(z).max() < 3.5
-    assert error.max() < 0.03
+    # Eosinophils follow the response, which differs between patients.
+    follows = np.array(STUDY.reported) == "eosinophils"
+    assert error[~follows].max() < 0.03
+    assert error[follows] < 0.06
 
 
 def test_counts_add_up_from_leaves_to_parents():

@@ -1,15 +1,22 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from biocross.simulate.flow.cells import (
+    BEAD,
     DEAD,
     DEBRIS,
     DOUBLET,
     LIVE,
+    MARGIN,
     DeadCells,
     Kinds,
     Optics,
+    Tube,
+    clog,
     draw_events,
+    pass_times,
     record_light,
 )
 
@@ -30,11 +37,19 @@ KINDS = Kinds(
 DEAD_CELLS = DeadCells(2, 4.5, 0.2, 0.75, 2.5, 0.3)
 OPTICS = Optics(SPILLOVER, np.array([1.0, 0.5, 0.2]), 8.0, 60.0, 262143.0)
 COUNTS = np.array([[3000, 4000, 300], [100, 150, 0], [200, 200, 0], [150, 250, 0]])
+NO_PAIRS = np.zeros((2, 0), dtype=np.intp)
+
+
+def draw(counts=COUNTS, kinds=KINDS, stuck=NO_PAIRS, n_margins=0, shift=(0, 0, 0), seed=3):
+    tube = Tube(np.asarray(counts), 2, np.asarray(stuck), n_margins)
+    return draw_events(
+        np.random.default_rng(seed), tube, kinds, DEAD_CELLS, OPTICS, np.array(shift)
+    )
 
 
 @pytest.fixture(scope="module")
 def events():
-    return draw_events(np.random.default_rng(3), COUNTS, KINDS, DEAD_CELLS, OPTICS, np.zeros(3))
+    return draw()
 
 
 def compensated(events):
@@ -88,7 +103,7 @@ def test_doublets_have_area_without_height(events):
 def test_doublets_join_unlike_cells():
     counts = np.zeros((4, 3), dtype=int)
     counts[2], counts[3] = [500, 500, 0], [500, 500, 0]
-    drawn = draw_events(np.random.default_rng(0), counts, KINDS, DEAD_CELLS, OPTICS, np.zeros(3))
+    drawn = draw(counts, seed=0)
     t_with_other = (drawn.code == 0) & (drawn.scatter[2] > 80_000)
     assert 0.35 < t_with_other.sum() / 500 < 0.65
 
@@ -113,9 +128,68 @@ def test_values_saturate(events):
 
 
 def test_a_staining_shift_moves_the_positives():
-    kwargs = {"counts": COUNTS, "kinds": KINDS, "dead": DEAD_CELLS, "optics": OPTICS}
-    plain = draw_events(np.random.default_rng(3), shift=np.zeros(3), **kwargs)
-    moved = draw_events(np.random.default_rng(3), shift=np.array([0.1, 0, 0]), **kwargs)
+    plain, moved = draw(), draw(shift=(0.1, 0, 0))
     cd4 = (plain.code == 0) & (plain.fate == LIVE)
     ratio = np.median(compensated(moved)[0, cd4]) / np.median(compensated(plain)[0, cd4])
     assert np.log10(ratio) == pytest.approx(0.1, abs=0.005)
+
+
+def test_cells_that_stick_have_the_height_and_the_light_of_both():
+    stuck = np.array([[0] * 200, [1] * 200])
+    events = draw(stuck=stuck)
+    assert events.code.size == 7950 + 200
+    ratio = events.scatter[0] / events.scatter[1]
+    double = (events.fate == DOUBLET) & (ratio < np.quantile(ratio[events.fate == LIVE], 0.99))
+    assert double.sum() == pytest.approx(200, abs=12)
+    assert np.median(events.scatter[1, double]) == pytest.approx(0.8 * 170_000, rel=0.05)
+    assert np.median(compensated(events)[0, double]) == pytest.approx(10**4.2, rel=0.05)
+    assert (events.code[double] == 0).mean() > 0.95
+
+
+def test_margins_lie_at_both_ends_of_forward_scatter():
+    events = draw(n_margins=40)
+    area = events.scatter[0]
+    assert (events.fate == MARGIN).sum() == 40
+    assert np.unique(area[events.fate == MARGIN]).tolist() == [0, 262143]
+    assert (area[events.fate == MARGIN] == 0).sum() == 20
+    assert not ((area == 0) & (events.fate != MARGIN)).any()
+    assert (events.fate == DEBRIS).sum() == 260
+
+
+def test_beads_are_no_cells():
+    beads = np.pad(COUNTS, ((0, 0), (0, 1)))
+    beads[0, 3] = 120
+    bright = {"level": 4.8, "spread": 0.02, "share": 1, "fsc": 6e4, "fsc_cv": 0.05}
+    bright |= {"ssc": 9e4, "ssc_cv": 0.05, "autofluorescence": 0}
+    with_beads = {
+        name: np.concatenate([old, np.full_like(old[:1], bright[name])])
+        for name in bright
+        for old in [getattr(KINDS, name)]
+    }
+    kinds = replace(KINDS, **with_beads)
+    events = draw(beads, kinds)
+    assert (events.fate == BEAD).sum() == 120
+    assert (events.code[events.fate == BEAD] == 3).all()
+    assert (events.fate == DEBRIS).sum() == 300
+    own = np.median(compensated(events)[:, events.fate == BEAD], axis=1)
+    np.testing.assert_allclose(own, 10**4.8, rtol=0.02)
+
+
+def test_a_clog_dims_a_stretch_and_nothing_else():
+    plain, dimmed = draw(), clog(draw(), 2000, 4000, 0.3)
+    lost = np.log10(dimmed.signals / plain.signals)
+    np.testing.assert_allclose(lost[:, 3000], -0.3, atol=0.001)
+    np.testing.assert_allclose(lost[:, 2500], -0.3 * np.sin(np.pi / 4), atol=0.001)
+    assert not lost[:, :2000].any()
+    assert not lost[:, 4000:].any()
+    np.testing.assert_array_equal(dimmed.scatter, plain.scatter)
+    np.testing.assert_array_equal(clog(draw(), 0, 0, 0.3).signals, plain.signals)
+
+
+def test_events_pass_slowly_in_a_clog():
+    seconds = pass_times(np.random.default_rng(4), 9000, 400, (3000, 6000), 5)
+    gaps = np.diff(seconds)
+    assert (gaps >= 0).all()
+    assert gaps[3000:5999].mean() == pytest.approx(5 / 400, rel=0.08)
+    assert gaps[:2998].mean() == pytest.approx(1 / 400, rel=0.08)
+    assert gaps[6001:].mean() == pytest.approx(1 / 400, rel=0.08)

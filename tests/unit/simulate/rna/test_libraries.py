@@ -10,7 +10,7 @@ from scipy import sparse
 
 from biocross.errors import ConfigError
 from biocross.simulate.arrays import members_of
-from biocross.simulate.people import blood_of
+from biocross.simulate.people import Attendance, blood_of
 from biocross.simulate.rna.libraries import simulate_libraries
 from biocross.simulate.rna.truth import kept_cells
 from biocross.simulate.sheets import write_sheets
@@ -19,8 +19,13 @@ from biocross.tables import read_rows
 
 STUDY = Path(__file__).parents[4] / "config" / "simulation" / "demo.yaml"
 # One hashed library of four tags, and two plain ones.
+WHOLE = {"visits": {"month_12": None}, "missing_follow_ups": 0}
 SMALL = {
-    "treatments": {"mepolizumab": {"patients": 2}, "dupilumab": {"patients": 2}},
+    **WHOLE,
+    "treatments": {
+        "mepolizumab": {"patients": 2},
+        "dupilumab": {"patients": 2, "without_visit": {"month_4": 1}},
+    },
     "rna": {
         "cells_per_sample": [250, 400],
         "batches": ["run_1"],
@@ -37,6 +42,10 @@ def simulate(folder, sheets, overrides=SMALL, seed=1):
         STUDY, sheets / "samples.tsv", sheets / "patients.tsv", folder, seed, overrides=overrides
     )
     return folder / "rna"
+
+
+def truth(libraries, table):
+    return read_rows(libraries.parent / "truth" / "rna" / f"{table}.tsv")
 
 
 def keep_rows(folder, text):
@@ -73,109 +82,17 @@ def cohort(tmp_path_factory, sheets):
 
 @pytest.fixture(scope="module")
 def cells(cohort):
-    return read_rows(cohort / "truth_cells.tsv")
-
-
-# --- the sheets -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def demo_rows(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo")
-    write_sheets(STUDY, folder, 1, modalities=("flow", "rna"))
-    return read_rows(folder / "samples.tsv"), read_rows(folder / "patients.tsv"), folder
-
-
-def test_the_demo_has_eight_patients_with_rna(demo_rows):
-    samples, patients, _ = demo_rows
-    treatment = {row["patient_id"]: row["treatment"] for row in patients}
-    rna = [row for row in samples if row["modality"] == "rna"]
-    assert len(rna) == 16
-    arms = Counter(treatment[patient] for patient in {row["patient_id"] for row in rna})
-    assert arms == {"mepolizumab": 4, "dupilumab": 4}
-    assert {row["tissue"] for row in rna} == {"pbmc"}
-    flow = {(row["patient_id"], row["visit"]) for row in samples if row["modality"] == "flow"}
-    assert {(row["patient_id"], row["visit"]) for row in rna} <= flow
-    assert len({row["sample_id"] for row in samples}) == len(samples)
-
-
-def test_batches_hold_patients_whole_and_both_arms(demo_rows):
-    samples, patients, _ = demo_rows
-    treatment = {row["patient_id"]: row["treatment"] for row in patients}
-    batches, arms, plain = defaultdict(set), Counter(), set()
-    for row in samples:
-        if row["modality"] == "rna":
-            batches[row["patient_id"]].add(row["batch"])
-            if not row["hashtag"]:
-                plain.add(treatment[row["patient_id"]])
-    assert all(len(found) == 1 for found in batches.values())
-    for patient, (batch,) in batches.items():
-        arms[treatment[patient], batch] += 1
-    assert set(arms.values()) == {2}
-    assert plain == {"mepolizumab", "dupilumab"}
-
-
-def test_libraries_are_hashed_or_plain(demo_rows):
-    samples, _, _ = demo_rows
-    tags = defaultdict(list)
-    for row in samples:
-        if row["modality"] == "rna":
-            tags[row["path"]].append(row["hashtag"])
-    assert sorted(tags) == [f"rna/lib_{number:02d}.h5" for number in range(1, 9)]
-    sizes = Counter(len(found) for found in tags.values())
-    assert sizes == {4: 2, 2: 2, 1: 4}
-    for found in tags.values():
-        assert found == (
-            [""] if len(found) == 1 else [f"Hashtag_{i + 1}" for i in range(len(found))]
-        )
-
-
-def test_flow_rows_and_the_clinic_do_not_change(demo_rows, tmp_path):
-    _, _, folder = demo_rows
-    write_sheets(STUDY, tmp_path, 1)
-    for sheet in ("patients.tsv", "clinical.tsv", "panel.tsv"):
-        assert (tmp_path / sheet).read_bytes() == (folder / sheet).read_bytes()
-    with_rna = (folder / "samples.tsv").read_text().splitlines()
-    flow = (tmp_path / "samples.tsv").read_text().splitlines()
-    assert with_rna[0] == f"{flow[0]}\thashtag"
-    assert with_rna[1 : len(flow)] == [f"{line}\t" for line in flow[1:]]
-
-
-def test_a_study_of_rna_alone(tmp_path):
-    write_sheets(STUDY, tmp_path, 1, SMALL, modalities=("rna",))
-    assert {row["modality"] for row in read_rows(tmp_path / "samples.tsv")} == {"rna"}
-
-
-def test_a_missing_visit_leaves_its_library_smaller(tmp_path):
-    changes = {
-        **SMALL,
-        "treatments": {
-            "mepolizumab": {"patients": 2},
-            "dupilumab": {"patients": 2, "without_visit": {"month_4": 2}},
-        },
-    }
-    write_sheets(STUDY, tmp_path, 1, changes, modalities=("rna",))
-    rows = [row for row in read_rows(tmp_path / "samples.tsv") if row["path"] == "rna/lib_01.h5"]
-    assert [row["sample_id"] for row in rows] == [
-        "P01_baseline_rna",
-        "P01_month_4_rna",
-        "P03_baseline_rna",
-    ]
-
-
-def test_a_pool_larger_than_the_tags_is_refused(tmp_path):
-    changes = {**SMALL, "rna": {**SMALL["rna"], "pools": [4]}}
-    with pytest.raises(ConfigError, match="P04 have 7 samples, more than there are hashtags"):
-        write_sheets(STUDY, tmp_path, 1, changes, modalities=("rna",))
+    return truth(cohort, "cells")
 
 
 # --- the libraries --------------------------------------------------------------------------------
 
 
 def test_outputs_are_there_and_nothing_else(cohort):
-    expected = {f"lib_{number:02d}.h5" for number in range(1, 5)}
-    expected |= {f"truth_{what}.tsv" for what in ("cells", "counts", "effects", "genes")}
-    assert {path.name for path in cohort.iterdir()} == expected
+    expected = {f"rna/lib_{number:02d}.h5" for number in range(1, 5)}
+    expected |= {f"truth/rna/{what}.tsv" for what in ("cells", "counts", "effects", "genes")}
+    folder = cohort.parent
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.*")} == expected
 
 
 def test_every_barcode_is_labelled(cohort, cells):
@@ -193,9 +110,9 @@ def test_true_counts_are_the_live_singles(cohort, cells):
     for row in cells:
         if row["fate"] == "live":
             found.update((row["sample_id"], name) for name in plan.lineage_of(row["population"]))
-    truth = read_rows(cohort / "truth_counts.tsv")
-    assert truth
-    for row in truth:
+    counts = truth(cohort, "counts")
+    assert counts
+    for row in counts:
         assert found[row["sample_id"], row["population"]] == int(row["count"])
         assert found[row["sample_id"], row["parent"]] == int(row["parent_count"])
 
@@ -207,11 +124,11 @@ def test_frequencies_are_those_of_the_blood(tmp_path):
     keep_rows(tmp_path, HASHED)
     out = simulate(tmp_path / "out", tmp_path, many)
     plan = read_study(STUDY, many)
-    blood = blood_of(plan, 1, "P03", "dupilumab", "month_4") * kept_cells(plan)
+    blood = blood_of(plan, 1, Attendance("P03", "dupilumab", "month_4")) * kept_cells(plan)
     share = members_of(plan, plan.reported) @ blood / blood.sum()
     rows = {
         row["population"]: int(row["count"])
-        for row in read_rows(out / "truth_counts.tsv")
+        for row in truth(out, "counts")
         if row["sample_id"] == "P03_month_4_rna"
     }
     total = rows["lymphocytes"] / share[plan.reported.index("lymphocytes")]
@@ -310,7 +227,7 @@ def test_planted_changes_of_genes_are_in_the_counts(tmp_path):
     write_sheets(STUDY, tmp_path, 1, exact, modalities=("rna",))
     keep_rows(tmp_path, HASHED)
     out = simulate(tmp_path / "out", tmp_path, exact)
-    cells = {(r["library"], r["barcode"]): r for r in read_rows(out / "truth_cells.tsv")}
+    cells = {(r["library"], r["barcode"]): r for r in truth(out, "cells")}
     plan = read_study(STUDY, exact)
     for population, gene, treated, other, log2 in (
         ("Th2", "CXCR4", "P01", "P03", -0.5),
@@ -330,7 +247,9 @@ def test_planted_changes_of_genes_are_in_the_counts(tmp_path):
 
 def test_the_same_seed_gives_the_same_bytes(cohort, tmp_path, sheets):
     again = simulate(tmp_path, sheets)
-    assert all((again / path.name).read_bytes() == path.read_bytes() for path in cohort.iterdir())
+    for path in cohort.parent.rglob("*.*"):
+        own = again.parent / path.relative_to(cohort.parent)
+        assert own.read_bytes() == path.read_bytes(), path
 
 
 def test_other_libraries_change_no_library(cohort, tmp_path, sheets):
@@ -362,8 +281,8 @@ def test_a_sample_may_be_spread_over_libraries(tmp_path, sheets):
     assert second.shape[0] > 200
     assert not np.array_equal(first[:100].sum(axis=1), second[:100].sum(axis=1))
     assert first.shape[0] != second.shape[0]  # each has its own cells
-    count = sum(row["fate"] == "live" for row in read_rows(out / "truth_cells.tsv"))
-    counts = {r["parent"]: int(r["parent_count"]) for r in read_rows(out / "truth_counts.tsv")}
+    count = sum(row["fate"] == "live" for row in truth(out, "cells"))
+    counts = {r["parent"]: int(r["parent_count"]) for r in truth(out, "counts")}
     assert counts["leukocytes"] == count
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from biocross.cohort.sheets import load_yaml
 from biocross.errors import ConfigError
+from biocross.simulate.effects import State
 from biocross.simulate.model import Study
 from biocross.simulate.rna.arrays import (
     expression_of,
@@ -153,14 +154,7 @@ def test_values_are_those_of_the_nearest_population_around():
         ({"everywhere": {"RPL3": 5}}, r'rna.ribosomal: "RPL3" has a level of its own too'),
         ({"proteins": {"markers": {"CD4": "CD44"}}}, r'proteins.markers.CD4: "CD44" is not known'),
         ({"modules": {"stress": {"sample": 1, "cell": 1, "genes": ["HSPX"]}}}, r'"HSPX" is not'),
-        (
-            {
-                "gene_changes": {
-                    "placebo": {"month_4": [{"genes": ["IL4"], "log2": 1, "populations": ["Th2"]}]}
-                }
-            },
-            r'rna.gene_changes: "placebo" is not known',
-        ),
+        ({"visits": ["month_3"]}, r'rna.visits: "month_3" is not known; did you mean "month_4"'),
     ],
 )
 def test_a_wrong_description_is_refused(changes, message):
@@ -180,8 +174,14 @@ def test_a_study_may_say_nothing_about_rna():
 
 @pytest.fixture(scope="module")
 def changes():
+    return at_month_4(STUDY)
+
+
+def at_month_4(study):
     return {
-        (row["treatment"], row["population"], row["gene"]): row for row in true_gene_changes(STUDY)
+        (row["treatment"], row["population"], row["gene"]): row
+        for row in true_gene_changes(study)
+        if row["visit"] == "month_4"
     }
 
 
@@ -207,10 +207,7 @@ def test_what_changes_by_composition_alone_is_in_the_truth(changes):
 
 def test_what_the_preparation_loses_changes_nothing(changes):
     study = read_study(CONFIG / "simulation" / "demo.yaml", {"rna": {"recovery": {"Th2": 0.1}}})
-    lost = {
-        (row["treatment"], row["population"], row["gene"]): row["log2_fold_change"]
-        for row in true_gene_changes(study)
-    }
+    lost = {key: row["log2_fold_change"] for key, row in at_month_4(study).items()}
     key = ("mepolizumab", "CD4_memory", "GATA3")
     assert changes[key]["log2_fold_change"] > 0.05
     assert lost.get(key, 0) < changes[key]["log2_fold_change"] / 2
@@ -221,19 +218,19 @@ def test_a_part_that_changes_differently_has_no_planted_value(changes):
 
 
 def test_shifts_add_up_along_the_lineage():
-    twice = [
-        {"genes": ["CXCR4"], "log2": -0.5, "populations": ["Th2"]},
-        {"genes": ["CXCR4", "CD69"], "log2": 1.0, "populations": ["T_cells", "CD4_T"]},
+    effects = [
+        {"kind": "gene", "populations": "T_cells", "name": "CXCR4", "change": 1.0},
+        {"kind": "gene", "populations": "T_cells", "name": "CD69", "change": 0.7},
+        {"kind": "gene", "populations": "CD4_T", "name": "CD69", "change": 0.3},
     ]
     study = read_study(
-        CONFIG / "simulation" / "demo.yaml",
-        {"rna": {"gene_changes": {"mepolizumab": {"month_4": twice}}}},
+        CONFIG / "simulation" / "demo.yaml", {"treatments": {"mepolizumab": {"effects": effects}}}
     )
-    shifts = gene_shifts(study, "mepolizumab", "month_4")
+    shifts = gene_shifts(study, "mepolizumab", "month_4", State())
     row = shifts[study.leaves.index("Th2")]
-    assert row[GENES.index("CXCR4")] == 0.5  # a change counts once, however many names it has
+    assert row[GENES.index("CXCR4")] == 0.5  # 1.0, and the preset's -0.5
     assert row[GENES.index("CD69")] == 1.0
-    assert not gene_shifts(study, "mepolizumab", "baseline").any()
+    assert not gene_shifts(study, "mepolizumab", "baseline", State()).any()
     assert not shifts[study.leaves.index("NK_dim")].any()
 
 

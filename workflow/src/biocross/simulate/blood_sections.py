@@ -48,6 +48,7 @@ def read_populations(
             within=entry.number("within", high=3),
             remainder=bool(entry.take("remainder", False)),
             cell_type=entry.choice("cell_type", cell_types, whole.cell_type if whole else ...),
+            source=str(entry.take("source", "")),
             stains={**(whole.stains if whole else {}), **read_stains(entry, markers)},
         )
         entry.finish()

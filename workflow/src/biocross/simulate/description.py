@@ -1,5 +1,6 @@
 """Reading the files that describe a study, and putting them together."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,15 +10,18 @@ from biocross.cohort.sheets import load_yaml
 from biocross.errors import ConfigError
 from biocross.tables import read_rows
 
-_EXTENDS = re.compile(r"^extends:\s*\[?([^\]#\n]*)", re.MULTILINE)
-_PRESETS = re.compile(r"^presets:\s*([^\s#]+)", re.MULTILINE)
+# The value of a key of the top level, on its line and on those that continue it.
+_VALUE = re.compile(r"^(extends|presets):(.*(?:\n[ \t\]-].*)*)", re.MULTILINE)
+_COMMENT = re.compile(r"#.*")
+_FILE = re.compile(r"[^\s,'\"\[\]]+\.(?:ya?ml|tsv)\b")
 
 
 def load_description(path: Path) -> dict[str, Any]:
     """Read the description of a study, with all files that it builds on.
 
-    ``extends`` names files of the same folder whose entries this one completes or replaces; later
-    ones replace those of earlier ones. ``presets`` names the table of what treatments change.
+    ``extends`` names files, seen from this one's folder, whose entries this one completes or
+    replaces; later ones replace those of earlier ones. ``presets`` names the table of what
+    treatments change.
 
     Parameters
     ----------
@@ -54,11 +58,11 @@ def description_files(path: Path) -> list[Path]:
     found = [path]
     for one in found:
         text = one.read_text(encoding="utf-8") if one.suffix != ".tsv" and one.is_file() else ""
-        named = [name.strip() for match in _EXTENDS.findall(text) for name in match.split(",")]
-        for name in (*named, *_PRESETS.findall(text)):
-            if name and one.parent / name not in found:
-                found.append(one.parent / name)
-    return found
+        values = dict(_VALUE.findall(text))
+        named = _FILE.findall(_COMMENT.sub("", values.get("extends", "")))
+        named += _FILE.findall(_COMMENT.sub("", values.get("presets", "").partition("\n")[0]))
+        found += [file for name in named if (file := _beside(one, name)) not in found]
+    return list(dict.fromkeys(found))
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,8 +109,13 @@ def _load(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         own["presets"] = _preset_rows(path, own["presets"])
     result: dict[str, Any] = {}
     for name in extended:
-        result = merge(result, _load(path.parent / name, (*above, path)))
+        result = merge(result, _load(_beside(path, name), (*above, path)))
     return merge(result, own)
+
+
+def _beside(path: Path, name: str) -> Path:
+    """Return a file that another names, without steps up and down: a circle must be seen."""
+    return Path(os.path.normpath(path.parent / name))
 
 
 def _preset_rows(path: Path, name: str) -> list[dict[str, str]]:

@@ -96,6 +96,7 @@ class Population:
     `size` is in cells per µl right below the leukocytes and a share of `part_of` elsewhere;
     `between` and `within` are SDs of its logarithm between patients and between a patient's
     visits; `limits` bound a patient's usual size. `parent` is the denominator of its percentage.
+    `source` says where size and variation come from.
     """
 
     part_of: str
@@ -106,6 +107,7 @@ class Population:
     within: float
     remainder: bool
     cell_type: str
+    source: str
     stains: Mapping[str, Stain]
 
 

@@ -15,6 +15,7 @@ from biocross.simulate.streams import stream
 STEROID_DOSE = "ocs_mg_day"
 # So many patients are screened for one who may be enrolled; a stricter selection is a mistake.
 _MOST_SCREENED = 1000
+VIRTUAL_STATES = 1_000
 # Student's t with 3 degrees of freedom has this SD.
 _T3_SD = 3**0.5
 
@@ -125,17 +126,21 @@ def state_of(study: Study, seed: int, visit: Attended) -> State:
     return State(response, _taper(study, seed, visit))
 
 
-def usual_state(study: Study) -> State:
-    """Return the mean response, and the mean taper of steroids over patients and treatments."""
+def virtual_states(study: Study, treatment: str, visit: str) -> list[State]:
+    """Draw the states of many patients, whose mean response is that of the study, 1."""
+    states = [
+        state_of(study, 0, Attendance(f"virtual {number}", treatment, visit))
+        for number in range(VIRTUAL_STATES)
+    ]
+    mean = float(np.mean([state.response for state in states]))
+    return [State(state.response / mean, state.taper) for state in states]
+
+
+def usual_state(study: Study, treatment: str, visit: str) -> State:
+    """Return the mean response, and the mean taper of steroids of a treatment at a visit."""
     if not _follow_taper(study):
         return State()
-    _, *later = study.visits
-    tapers = [
-        _taper(study, 0, Attendance(f"virtual {number}", treatment, visit))
-        for number in range(500)
-        for treatment in study.treatments
-        for visit in later
-    ]
+    tapers = [state.taper for state in virtual_states(study, treatment, visit)]
     return State(taper=float(np.mean(tapers)))
 
 

@@ -18,11 +18,12 @@ from biocross.simulate.composition import Floats, cells_per_ul, log_fold_changes
 from biocross.simulate.effects import MARKER, State
 from biocross.simulate.model import Study
 from biocross.simulate.people import (
-    Attendance,
+    VIRTUAL_STATES,
     Attended,
     response_of,
     state_of,
     usual_state,
+    virtual_states,
 )
 from biocross.simulate.streams import stream
 
@@ -42,7 +43,6 @@ COUNT_COLUMNS = ("sample_id", "population", "parent", "count", "parent_count")
 # A true log effect below this is no change.
 NULL = 0.02
 _PATIENTS = 20_000
-_STATES = 1_000
 
 
 def true_effects(study: Study, kept: Floats | None = None) -> list[dict[str, str | float]]:
@@ -109,14 +109,14 @@ def true_marker_shifts(study: Study) -> list[dict[str, str | float]]:
     Returns
     -------
     list of dict
-        Rows of ``markers.tsv``, for the mean response; 0 where nothing was planted.
+        Rows of ``markers.tsv``, for the mean response and taper; 0 where nothing was planted.
     """
     state_markers = [channel.marker for channel in study.signals if channel.kind == "state"]
-    state = usual_state(study)
     none = np.zeros(len(study.leaves))
     rows: list[dict[str, str | float]] = []
     for treatment, visit in itertools.product(study.treatments, list(study.visits)[1:]):
-        shifts = leaf_shifts(study, treatment, visit, state, MARKER)
+        usual = usual_state(study, treatment, visit)
+        shifts = leaf_shifts(study, treatment, visit, usual, MARKER)
         for name, marker in itertools.product(study.reported, state_markers):
             looks = {
                 (study.populations[leaf].stains.get(marker), float(shift))
@@ -127,7 +127,7 @@ def true_marker_shifts(study: Study) -> list[dict[str, str | float]]:
                 continue
             shift = next(iter(looks))[1]
             row = {"treatment": treatment, "visit": visit, "population": name, "marker": marker}
-            rows.append({**row, "log2_shift": shift, "changed": shift != 0})
+            rows.append({**row, "log2_shift": round(shift, 6), "changed": shift != 0})
     return rows
 
 
@@ -210,9 +210,6 @@ def _virtual_folds(study: Study, treatment: str, visit: str) -> Floats:
     """
     if not any(effect.follows for effect in study.treatments[treatment].effects):
         return leaf_folds(study, treatment, visit, State())
-    states = [
-        state_of(study, 0, Attendance(f"virtual {number}", treatment, visit))
-        for number in range(_STATES)
-    ]
+    states = virtual_states(study, treatment, visit)
     folds = np.array([leaf_folds(study, treatment, visit, state) for state in states])
-    return np.tile(folds, (_PATIENTS // _STATES, 1))
+    return np.tile(folds, (_PATIENTS // VIRTUAL_STATES, 1))

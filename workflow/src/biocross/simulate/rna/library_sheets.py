@@ -32,9 +32,10 @@ def library_rows(
 ) -> list[dict[str, str]]:
     """Lay out the libraries of a study as rows of ``samples.tsv``.
 
-    The first patients of every arm take part. Batches alternate within an arm and hold all visits
-    of a patient. Within a batch, patients of the arms in turn are put into libraries: as many as
-    the pools of the description say, or none, which gives every sample a library of its own.
+    The first patients of every arm take part, before all those who miss no visit. Batches alternate
+    within an arm and hold all visits of a patient. Within a batch, patients of the arms in turn are
+    put into libraries: as many as the pools of the description say, or none, which gives every
+    sample a library of its own.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def library_rows(
     tags = rna_of(study).hashtags.names
     rows: list[dict[str, str]] = []
     library = 0
-    for pool in _pools(study, treatments):
+    for pool in _pools(study, treatments, visits):
         samples = [
             (patient, visit)
             for patient in pool.patients
@@ -145,9 +146,12 @@ class _Pool(NamedTuple):
     hashed: bool
 
 
-def _pools(study: Study, treatments: Mapping[str, str]) -> Iterator[_Pool]:
+def _pools(
+    study: Study, treatments: Mapping[str, str], visits: Mapping[str, Sequence[str]]
+) -> Iterator[_Pool]:
     rna = rna_of(study)
-    arms = [[p for p, t in treatments.items() if t == arm] for arm in study.treatments]
+    first = sorted(treatments, key=lambda patient: not set(rna.visits) <= set(visits[patient]))
+    arms = [[p for p in first if treatments[p] == arm] for arm in study.treatments]
     for number, batch in enumerate(rna.batches):
         # Another arm comes first in the next batch, so that none has all the plain libraries.
         start = number % len(arms)

@@ -53,13 +53,16 @@ def true_gene_changes(study: Study) -> list[dict[str, str | float]]:
     genes = genes_of(rna_of(study))
     first, *later = study.visits
     members = members_of(study, study.reported)
-    usual = usual_state(study)
     planted_anywhere = np.zeros(len(genes), dtype=bool)
-    contrasts = [(treatment, visit) for treatment in study.treatments for visit in later]
-    for contrast in contrasts:
+    usual_states = {
+        (treatment, visit): usual_state(study, treatment, visit)
+        for treatment in study.treatments
+        for visit in later
+    }
+    for contrast, usual in usual_states.items():
         planted_anywhere |= (gene_shifts(study, *contrast, usual) != 0).any(axis=0)
     rows: list[dict[str, str | float]] = []
-    for treatment, visit in contrasts:
+    for (treatment, visit), usual in usual_states.items():
         before = _expected_shares(study, treatment, first, usual)
         change = np.log2(_expected_shares(study, treatment, visit, usual) / before)
         shifts = gene_shifts(study, treatment, visit, usual)
