@@ -1,7 +1,7 @@
 # make run    install once, run the demo, say where the report is
 # make test   install once with the test tools, run all tests
 # make lint   formatting, style, types, workflow
-# make validate-statistics   minutes: the statistics on simulated studies with known truth
+# make evaluate   hours: what biocross finds in simulated studies, beside the truth, into docs/validation.md
 # make bench  two minutes: time and memory beside other programs, into results/benchmarks/peers.tsv
 # CONFIG=config/examples/bcr_xl/config.yaml make run   runs another configuration
 PYTHON ?= python3
@@ -12,14 +12,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes -r
 
-.PHONY: run test lint bench validate-statistics lock clean
+.PHONY: run test lint bench evaluate lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: $(VENV)/installed-dev
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -32,10 +32,15 @@ lint: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(BIN)/python tests/benchmarks/run.py
 
-# The statistics on simulated studies with known truth; rewrites the numbers in docs/validation.md.
-validate-statistics: $(VENV)/installed-dev
+# Simulated studies with known truth, as tables and from FCS files on; each script rewrites its
+# numbers in docs/validation.md. Studies that were run before are kept in results/validation/.
+evaluate: $(VENV)/installed-dev
 	$(BIN)/python tests/validation/validate.py --write
-	$(BIN)/python tests/validation/from_fcs.py --write
+	$(BIN)/python tests/validation/planned_power.py --write
+	$(BIN)/python tests/validation/whole_studies.py --write
+	$(BIN)/python tests/validation/variants.py --write
+	$(BIN)/python tests/validation/gated_cohorts.py --write
+	$(BIN)/python tests/validation/clustered_cohorts.py --write
 
 # A virtual environment is valid while its stamp is newer than the lock it was made from.
 $(VENV)/installed: requirements.lock pyproject.toml

@@ -1,4 +1,4 @@
-"""Fixtures that all tests share."""
+"""Fixtures that all tests share, and how tests are spread over processes."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,20 @@ from small_study import study, write_fcs
 from tiny_project import finished_project, fresh_project
 
 __all__ = ["finished_project", "fresh_project", "study", "test_data", "write_fcs"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    from scheduling import ByFile
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        from scheduling import place
+
+        items.sort(key=lambda item: place(item.path))
 
 
 @pytest.fixture(scope="session")

@@ -124,11 +124,7 @@ def prepare(headers, unreadable, make_panel, out):
         yield Prepared(path, cytometry, markers, events, ledger)
 
 
-# All tests of a folder in one process, so that its files are prepared once for each panel.
-BY_FOLDER = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in FOLDERS]
-
-
-@pytest.fixture(scope="module", params=BY_FOLDER)
+@pytest.fixture(scope="module", params=FOLDERS)
 def folder(request, test_data):
     return test_data / request.param
 

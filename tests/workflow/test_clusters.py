@@ -4,7 +4,7 @@ import pytest
 
 from biocross.tables import read_rows
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.workflow
 
 
 def rows(project, *parts):
@@ -54,18 +54,13 @@ def test_no_clusters_on_request(finished_project):
     assert not {"train_flow_map", "map_flow_sample", "embed_flow_cells"} & set(planned)
 
 
-def test_normalised_clusters_stand_beside_the_others(finished_project):
-    folder = finished_project.folder
-    settings = folder / "config" / "config.yaml"
-    before = settings.read_text()
-    try:
-        text = before.replace("  clusters:\n", "  normalisation: range\n  clusters:\n")
-        settings.write_text(text)
-        finished_project.snakemake("results/populations/counts.tsv")
-        sources = {row["source"] for row in rows(finished_project, "populations", "counts.tsv")}
-        assert {"cluster", "normalised_cluster"} <= sources
-        guard = rows(finished_project, "flow", "normalisation", "guard.tsv")
-        assert {"batch_distance", "visit_difference"} <= {row["check"] for row in guard}
-    finally:
-        settings.write_text(before)
-        finished_project.snakemake()
+def test_normalised_clusters_stand_beside_the_others(finished_project, tmp_path):
+    project = finished_project.copied_to(tmp_path / "project")
+    settings = project.folder / "config" / "config.yaml"
+    text = settings.read_text()
+    settings.write_text(text.replace("  clusters:\n", "  normalisation: range\n  clusters:\n"))
+    project.snakemake("results/populations/counts.tsv")
+    sources = {row["source"] for row in rows(project, "populations", "counts.tsv")}
+    assert {"cluster", "normalised_cluster"} <= sources
+    guard = rows(project, "flow", "normalisation", "guard.tsv")
+    assert {"batch_distance", "visit_difference"} <= {row["check"] for row in guard}

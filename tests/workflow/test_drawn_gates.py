@@ -7,7 +7,7 @@ import yaml
 
 from biocross.tables import read_rows, write_rows
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.workflow
 MAPPED = ("leukocytes", "T_cells", "CD4_T", "CD8_T", "B_cells", "monocytes", "eosinophils")
 
 

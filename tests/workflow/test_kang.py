@@ -5,7 +5,7 @@ import csv
 import pytest
 from tiny_project import Project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.data, pytest.mark.xdist_group("workflow")]
+pytestmark = [pytest.mark.workflow, pytest.mark.data]
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """Single-cell RNA on a tiny cohort: to the report, and with libraries that are bad in many ways."""
 
-import copy
 import re
-import shutil
 from collections import Counter
 
 import h5py
@@ -13,7 +11,7 @@ from tiny_project import make_tiny
 
 from biocross.tables import read_rows
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.workflow
 
 GENES = "results/statistics/gene_changes.tsv"
 PER_POPULATION = "results/cells/cells_per_population.tsv"
@@ -37,9 +35,7 @@ def finished(tmp_path_factory):
 @pytest.fixture
 def damaged(finished, tmp_path):
     """A copy of the finished project whose files are given, not simulated."""
-    project = copy.copy(finished)
-    project.folder = tmp_path / "project"
-    shutil.copytree(finished.folder, project.folder, symlinks=True)
+    project = finished.copied_to(tmp_path / "project")
     text = project.configuration_without_simulation()
     (project.folder / "config" / "config.yaml").write_text(text)
     return project
@@ -107,7 +103,7 @@ def root_counts(project):
 def test_counts_stand_beside_those_of_flow_cytometry_and_are_true(finished):
     counts = [r for r in rows(finished, "populations", "counts.tsv") if r["modality"] == "rna"]
     found = {(r["sample_id"], r["population"]): int(r["count"]) for r in counts if r["count"]}
-    truth = rows(finished, "simulated", "rna", "truth_counts.tsv")
+    truth = rows(finished, "simulated", "truth", "rna", "counts.tsv")
     samples = {row["sample_id"] for row in truth}
     assert {sample for sample, _ in found} == samples
     assert len(samples) == 8
@@ -153,7 +149,9 @@ def test_cells_open_in_scanpy(finished):
 
 
 def test_no_cell_is_lost_without_a_word(finished):
-    truth = Counter(row["library"] for row in rows(finished, "simulated", "rna", "truth_cells.tsv"))
+    truth = Counter(
+        row["library"] for row in rows(finished, "simulated", "truth", "rna", "cells.tsv")
+    )
     for name, n_cells in truth.items():
         with h5py.File(finished.folder / f"results/cells/libraries/{name}.h5ad") as file:
             assert file["obs/flag"].size == n_cells

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from tiny_project import Project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.workflow
 
 POPULATIONS = ("ILC2", "Th2", "Tc2", "NK", "B_cells", "Treg", "own_gate")
 SIX_PAIRS, TWO_PAIRS = "mepolizumab", "dupilumab"
