@@ -7,6 +7,7 @@ from biocross.flow.imported.gating import MOVED_COLUMNS
 from biocross.flow.marker_sanity import SANITY_COLUMNS
 from biocross.flow.marker_shifts import SUMMARY_COLUMNS
 from biocross.flow.prepare import REPAIR_COLUMNS, WARNING_COLUMNS
+from biocross.flow.residual_spillover import RESIDUAL_COLUMNS
 from biocross.report.flow_quality import FLOW_TABLES
 from biocross.statistics.quality_loss import LOSS_COLUMNS
 from biocross.tables import write_rows
@@ -60,6 +61,10 @@ ROWS = {
                 **{"observed": 0.5, "status": "broken", "suspects": "CD3 with CD19", "note": "."},
             }
         ],
+    ),
+    "residual_spillover": (
+        RESIDUAL_COLUMNS,
+        [{"dye": "CCR7", "detector": "CRTH2", "flagged": True, "note": "CCR7 shines into CRTH2"}],
     ),
     "warnings": (WARNING_COLUMNS, [{"sample_id": "S1", "marker": "CD3", "value": 0.02}]),
     "repairs": (REPAIR_COLUMNS, [{"sample_id": "S1", "file": "a.fcs", "repair": "bit_width"}]),

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,23 +19,18 @@ if __name__ == "__main__":  # One thread, before numpy.
 
 import numpy as np
 import pandas as pd
-from validation.clustered_cohorts import PRIMARY, SCENARIOS
-from validation.clustering import (
-    Cohort,
-    Result,
-    compare_clusters,
-    files_of,
-    silence,
-    simulate,
-    train,
-    write_between,
-    write_table,
-)
+from validation.clustered_cohorts import SCENARIOS
+from validation.gated_cohorts import simulate_cohort
+from validation.whole_run import Run, document_table, map_samples, silence, train, write_between
 
-from biocross.flow.clusters.flow_map import look_closer, main_clusters, read_maps
-from biocross.flow.clusters.groups import named_clusters
-from biocross.flow.events import read_events
-from biocross.tables import read_rows
+from biocross.cohort.vocabulary import load_vocabulary
+from biocross.evaluation.events import (
+    CLUSTER,
+    clustered_events,
+    compare_events,
+    passed_events,
+    read_all_labels,
+)
 
 MARKS = ("<!-- settings of clusters: begin -->", "<!-- settings of clusters: end -->")
 # What the defaults are compared with.
@@ -68,20 +64,35 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 SEED = 1
+PRIMARY = ("eosinophils", "ILC2", "Th2", "Tc2")
 
 
-def try_settings(cohort: Cohort, folder: Path, **changes: Any) -> Result:
-    """Cluster a cohort without counting, and with one rerun of each kind in place of ten."""
-    seconds = train(cohort, folder, n_reruns=1, **changes)
-    maps, annotation = read_maps(folder / "map.arrow"), folder / "annotation.tsv"
-    zoomed = [one.cluster for one in named_clusters(read_rows(annotation)) if one.zoomed]
-    labels = {}
-    for name, path in files_of(cohort).items():
-        sample = read_events(path)
-        main = main_clusters(maps, sample.values, sample.quality)
-        labels[name] = look_closer(maps.zooms, sample.values, main, zoomed)
-    compared = compare_clusters(cohort, labels, annotation)
-    return Result(compared, pd.DataFrame(), pd.DataFrame(), seconds)
+def try_settings(run: Run, **changes: Any) -> tuple[pd.DataFrame, float]:
+    """Cluster a cohort, with one rerun of each kind in place of ten.
+
+    Parameters
+    ----------
+    run
+        Its files are prepared.
+    **changes
+        Settings of ``flow.clusters`` that are not the defaults.
+
+    Returns
+    -------
+    events
+        Of `compare_events`.
+    seconds
+        Of the processor, for training and naming.
+    """
+    start = time.process_time()
+    train(run, n_reruns=1, **changes)
+    seconds = time.process_time() - start
+    map_samples(run)
+    mapped = {name: run.path("clusters", f"{name}.labels") for name in run.events()}
+    vocabulary = load_vocabulary(Path(run.inputs["populations"]))
+    found = clustered_events(mapped, run.path("clusters", "annotation.tsv"), vocabulary)
+    passed = {name: passed_events(path) for name, path in run.events().items()}
+    return compare_events(read_all_labels(run.folder, [*mapped]), passed, found, CLUSTER), seconds
 
 
 def compare_settings(keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -89,26 +100,25 @@ def compare_settings(keys: Sequence[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for key in keys:
         with tempfile.TemporaryDirectory() as name, silence():
-            folder = Path(name)
-            cohort = simulate(SCENARIOS[key], folder)
+            run = simulate_cohort(SCENARIOS[key], Path(name))
             for setting, changes in SETTINGS.items():
-                one = try_settings(cohort, folder / "clusters", seed=SEED, **changes)
-                found.append({"setting": setting, "cohort": key, **settings_scores(one)})
+                events, seconds = try_settings(run, seed=SEED, **changes)
+                scores = settings_scores(events) | {"seconds": seconds}
+                found.append({"setting": setting, "cohort": key, **scores})
     return found
 
 
-def settings_scores(one: Result) -> dict[str, Any]:
+def settings_scores(events: pd.DataFrame) -> dict[str, Any]:
     """Summarise a run: mean F1, the least of the primary populations, how many were not found."""
-    primary = [name for name in PRIMARY if name in one.f1.index]
+    primary = events["population"].isin(PRIMARY)
     return {
-        "mean": one.f1.mean(),
-        "primary": one.f1[primary].min(),
-        "lost": int((one.events.loc[one.f1.index, "found"] == 0).sum()),
-        "seconds": one.seconds,
+        "mean": events["f1"].mean(),
+        "primary": events.loc[primary, "f1"].min(),
+        "lost": int((events["found"] == 0).sum()),
     }
 
 
-def settings_rows(found: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Iterator[str]:
+def settings_rows(found: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Iterator[list[str]]:
     """Write a row per setting: by cohort the mean F1, and the least of the primary populations."""
     for setting in dict.fromkeys(one["setting"] for one in found):
         of_cohort = {one["cohort"]: one for one in found if one["setting"] == setting}
@@ -120,7 +130,7 @@ def settings_rows(found: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> It
         ]
         lost = " + ".join(str(of_cohort[key]["lost"]) for key in keys if key in of_cohort)
         seconds = np.mean([one["seconds"] for one in of_cohort.values()])
-        yield f"| {setting} | {' | '.join(cells)} | {lost} | {seconds:.0f} |"
+        yield [setting, *cells, lost, f"{seconds:.0f}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -131,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     names = [SCENARIOS[key].name for key in options.cohorts]
     rows = settings_rows(compare_settings(options.cohorts), options.cohorts)
-    table = write_table(("settings", *names, "not found", "seconds"), rows)
+    table = document_table(("settings", *names, "not found", "seconds"), [*rows])
     print(table)
     if options.write:
         write_between(MARKS, table)

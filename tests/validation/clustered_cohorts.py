@@ -20,15 +20,6 @@ if __name__ == "__main__":  # One thread, before numpy.
 
 import numpy as np
 import pandas as pd
-from validation.clustering import (
-    Result,
-    find_clusters,
-    find_gates,
-    silence,
-    simulate,
-    write_between,
-    write_table,
-)
 from validation.gated_cohorts import (
     LOTS_APART,
     PBMC,
@@ -38,22 +29,35 @@ from validation.gated_cohorts import (
     error_rows,
     errors_of,
     judge,
+    simulate_cohort,
+    true_counts,
+)
+from validation.whole_run import (
+    Run,
+    cluster,
+    document_table,
+    evaluate,
+    find_changes,
+    gate,
+    silence,
+    write_between,
 )
 
+from biocross.evaluation.events import read_all_labels
+from biocross.flow.clusters.groups import MERGED, UNSTABLE
+from biocross.flow.clusters.pool import read_pool
+from biocross.flow.clusters.stability import N_RERUNS
 from biocross.statistics.pairs import read_table
 
 MARKS = ("<!-- clustered cohorts: begin -->", "<!-- clustered cohorts: end -->")
-# The sizes of the sources that the demo names: ILC2 are 0.04 % of lymphocytes.
-REAL_SIZES = {
-    "populations": {"ILC": {"share": 0.001}, "Th2": {"share": 0.021}, "Tc2": {"share": 0.005}}
-}
 SCENARIOS = {
-    "demo": Scenario("the demo", 20_000, 16, {}, False, 701),
-    "pbmc": Scenario("PBMC", 100_000, 8, PBMC, False, 702),
-    "real": Scenario("rare cells of real size", 500_000, 8, REAL_SIZES, False, 703),
-    "drift": Scenario("lots 0.1 apart between visits", 60_000, 12, LOTS_APART, True, 704),
+    "demo": Scenario("the demo", 20_000, 16, 701),
+    "pbmc": Scenario("PBMC", 100_000, 8, 702, PBMC),
+    "real": Scenario("cells as rare as in blood", 1_000_000, 8, 703, base="biocross"),
+    "drift": Scenario("lots 0.1 apart between visits", 60_000, 12, 704, LOTS_APART, True),
 }
-PRIMARY = ("eosinophils", "ILC2", "Th2", "Tc2")
+# Rare populations whose cells in the pool are told.
+RARE = ("ILC2", "Tc2")
 
 
 class Measured(NamedTuple):
@@ -61,75 +65,98 @@ class Measured(NamedTuple):
 
     Parameters
     ----------
-    clusters, gates
-        What either found.
+    f1
+        By population, of `gate` and `cluster`; 0 where clusters did not find it.
+    details
+        By population, what ``populations.tsv`` of the clusters says.
+    pooled
+        By population of `RARE`, true cells in the pool that has most of them.
     judged
-        Errors and bias of the clusters' frequencies; its `spread` has the clusters as `patient`
-        and the gates as `sample`.
+        Errors and bias of the clusters' frequencies, and their spread beside that of the gates.
     """
 
-    clusters: Result
-    gates: Result
+    f1: pd.DataFrame
+    details: pd.DataFrame
+    pooled: Mapping[str, int]
     judged: Judged
 
 
-def measure(scenario: Scenario, folder: Path) -> Measured:
-    """Simulate a cohort, cluster it, gate it, and judge both."""
+def find_populations(scenario: Scenario, folder: Path, n_reruns: int = N_RERUNS) -> Run:
+    """Simulate a cohort, gate it, cluster it, and compare both with the truth."""
     with silence():
-        cohort = simulate(scenario, folder)
-        clusters, gates = find_clusters(cohort, folder / "clusters"), find_gates(cohort)
-    return judge_both(clusters, gates, read_table(cohort.prepared.truth))
+        run = simulate_cohort(scenario, folder)
+        gate(run)
+        cluster(run, n_reruns)
+        find_changes(run, clusters=True)
+        evaluate(run, clusters=True)
+    return run
 
 
-def judge_both(clusters: Result, gates: Result, truth: pd.DataFrame) -> Measured:
-    """Judge clusters and gates by the populations that the tissue has."""
-    counts = clusters.counts[clusters.counts["population"].isin(gates.events.index)]
-    events = clusters.events[clusters.events.index.isin(gates.events.index)]
-    clusters = clusters._replace(events=events, counts=counts)
-    both = {"patient": clusters.counts, "sample": gates.counts}
-    judged = judge({way: errors_of(counts, truth) for way, counts in both.items()})
-    return Measured(clusters, gates, judged)
+def read_measured(run: Run) -> Measured:
+    """Read what was found of the populations that the tissue has."""
+    events = read_table(run.path("evaluation", "events.tsv"))
+    f1 = events.pivot_table(index="population", columns="source", values="f1", sort=False)
+    f1 = f1[f1["gate"].notna()]
+    counts = read_table(run.path("counts.tsv"))
+    counts = counts[counts["population"].isin(f1.index)]
+    by_way = {"clusters": [MERGED, UNSTABLE + MERGED], "gates": ["gate"]}
+    errors = {
+        way: errors_of(counts[counts["source"].isin(sources)], true_counts(run))
+        for way, sources in by_way.items()
+    }
+    details = read_table(run.path("clusters", "populations.tsv")).set_index("population")
+    return Measured(f1, details, pooled_cells(run, RARE), judge(errors))
 
 
-def agreement_rows(scenario: Scenario, one: Measured) -> Iterator[str]:
+def pooled_cells(run: Run, populations: Sequence[str]) -> dict[str, int]:
+    """Count the true cells of populations in the pool that has most of them."""
+    labels = read_all_labels(run.folder, [*run.events()])
+    most = dict.fromkeys(populations, 0)
+    for path in run.path("clusters").glob("pool_*.arrow"):
+        pool = read_pool(path)
+        drawn = [
+            (labels[meta["sample_id"]], pool.event[pool.sample == position])
+            for position, meta in enumerate(pool.meta)
+        ]
+        for name in populations:
+            n_cells = sum(int(truth.of_population(name)[events].sum()) for truth, events in drawn)
+            most[name] = max(most[name], n_cells)
+    return most
+
+
+def agreement_rows(scenario: Scenario, one: Measured) -> Iterator[list[str]]:
     """Write how well a cohort's events were told, by clusters and by gates."""
-    f1, details = one.clusters.f1, one.clusters.details
+    f1, details = one.f1["cluster"], one.details
     lost = [name for name in f1.index if details.loc[name, "status"] != "found"]
     found = f1.drop(lost).sort_values()
     low = ", ".join(f"{name} {value:.2f}" for name, value in found[found < 0.9].items())
     unsure = [name for name in found.index if details.loc[name, "stable"] != "yes"]
-    pooled = ", ".join(f"{name} {details.loc[name, 'pooled']:.0f}" for name in ("ILC2", "Tc2"))
-    gates = one.gates.f1.reindex(found.index).mean()
-    yield (
-        f"| {scenario.name} | {len(f1)} | {f1.mean():.3f} | {found.mean():.3f} | {gates:.3f} "
-        f"| {low or 'none'} | {', '.join(lost) or 'none'} | {', '.join(unsure) or 'none'} "
-        f"| {pooled} |"
-    )
+    gates = one.f1.loc[found.index, "gate"].mean()
+    yield [
+        *(scenario.name, str(len(f1)), f"{f1.mean():.3f}", f"{found.mean():.3f}", f"{gates:.3f}"),
+        *(low or "none", ", ".join(lost) or "none", ", ".join(unsure) or "none"),
+        ", ".join(f"{name} {n_cells:,}" for name, n_cells in one.pooled.items()),
+    ]
 
 
-def population_rows(measured: Mapping[str, Measured]) -> Iterator[str]:
+def population_rows(measured: Mapping[str, Measured]) -> Iterator[list[str]]:
     """Write the F1 of every population, of the clusters and (of the gates), by cohort."""
-    names = dict.fromkeys(name for one in measured.values() for name in one.clusters.f1.index)
-    for name in names:
-        cells = [
-            f"{one.clusters.f1[name]:.2f} ({one.gates.f1[name]:.2f})"
-            if name in one.clusters.f1
-            else ""
-            for one in measured.values()
-        ]
-        yield f"| {name} | {' | '.join(cells)} |"
+    for name in dict.fromkeys(name for one in measured.values() for name in one.f1.index):
+        known = [one.f1.loc[name] if name in one.f1.index else None for one in measured.values()]
+        cells = ["" if f1 is None else f"{f1['cluster']:.2f} ({f1['gate']:.2f})" for f1 in known]
+        yield [name, *cells]
 
 
-def spread_rows(scenario: Scenario, judged: Judged) -> Iterator[str]:
+def spread_rows(scenario: Scenario, judged: Judged) -> Iterator[list[str]]:
     """Write what clusters and gates add to the changes."""
-    table = judged.spread
-    clusters, gates = (np.sqrt(np.mean(np.square(table[way]))) for way in ("patient", "sample"))
-    worst = table["patient"].sort_values(ascending=False).head(3)
-    largest = ", ".join(f"{name} {value:.3f}" for name, value in worst.items())
-    yield (
-        f"| {scenario.name} | {len(table)} | {clusters:.3f} | {gates:.3f} "
-        f"| {table['patient'].median():.3f} | {table['sample'].median():.3f} | {largest} |"
-    )
+    ways = judged.spread[["clusters", "gates"]]
+    worst = ways["clusters"].sort_values(ascending=False).head(3)
+    yield [
+        *(scenario.name, str(len(ways))),
+        *(f"{value:.3f}" for value in np.sqrt((ways**2).mean())),
+        *(f"{value:.3f}" for value in ways.median()),
+        ", ".join(f"{name} {value:.3f}" for name, value in worst.items()),
+    ]
 
 
 AGREEMENT = (
@@ -143,7 +170,7 @@ FREQUENCIES = {
     ),
     bias_rows: (
         *("cohort", "populations that nothing was planted in", "mean bias", "largest"),
-        *("farthest from 0 by its error", "p < .05", "planted: bias of the true log change"),
+        *("farthest from 0 by its error", "p < .05", "planted: bias of the true change"),
     ),
     spread_rows: (
         *("cohort", "populations", "SD added to a change, clusters", "gates"),
@@ -154,17 +181,18 @@ FREQUENCIES = {
 
 def describe_all(measured: Mapping[str, Measured]) -> str:
     """Write the tables of all cohorts."""
-    names = [f"{SCENARIOS[key].name}" for key in measured]
+    scenarios = {key: SCENARIOS[key] for key in measured}
     agreement = [
-        row for key, one in measured.items() for row in agreement_rows(SCENARIOS[key], one)
+        row for key, one in measured.items() for row in agreement_rows(scenarios[key], one)
     ]
+    names = [scenario.name for scenario in scenarios.values()]
     parts = [
-        write_table(AGREEMENT, agreement),
-        write_table(("F1 of clusters (gates)", *names), population_rows(measured)),
+        document_table(AGREEMENT, agreement),
+        document_table(("F1 of clusters (gates)", *names), [*population_rows(measured)]),
     ]
     for rows_of, header in FREQUENCIES.items():
-        rows = [row for key, one in measured.items() for row in rows_of(SCENARIOS[key], one.judged)]
-        parts.append(write_table(header, rows))
+        rows = [row for key, one in measured.items() for row in rows_of(scenarios[key], one.judged)]
+        parts.append(document_table(header, rows))
     return "\n\n".join(parts)
 
 
@@ -177,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measured = {}
     for key in options.cohorts:
         with tempfile.TemporaryDirectory() as folder:
-            measured[key] = measure(SCENARIOS[key], Path(folder))
+            measured[key] = read_measured(find_populations(SCENARIOS[key], Path(folder)))
     tables = describe_all(measured)
     print(tables)
     if options.write:

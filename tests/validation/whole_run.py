@@ -1,12 +1,12 @@
 """Take a simulated study the whole way in one process: what the workflow does, step by step.
 
-The steps are the functions that the workflow's scripts call, with the defaults of its configuration; a
-test compares the tables with those of a run of Snakemake.
+The steps are the functions that the workflow's scripts call, with the defaults of its
+configuration; a test compares the tables with those of a run of Snakemake.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -35,6 +35,9 @@ from biocross.tables import read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "config" / "simulation"
+DOCUMENT = ROOT / "docs" / "validation.md"
+# Changes of a description: two visits that nobody misses.
+TWO_VISITS = {"visits": {"month_12": None}, "missing_follow_ups": 0}
 SHEETS = ("samples", "patients", "clinical")
 GATE_PARTS = ("counts", "expression", "modes", "shifts", "unknown")
 # Reruns measure the stability of clusters and cost most of the time; the workflow makes ten.
@@ -119,11 +122,18 @@ def run_study(study: Mapping[str, Any], folder: Path, seed: int, clusters: bool 
     return run
 
 
-def simulate(study: Mapping[str, Any], folder: Path, seed: int) -> Run:
-    """Write the sheets and files of a study."""
+def simulate(
+    study: Mapping[str, Any],
+    folder: Path,
+    seed: int,
+    edit_samples: Callable[[Path], None] | None = None,
+) -> Run:
+    """Write the sheets and files of a study; `edit_samples` may change ``samples.tsv`` between."""
     description = folder / "study.yaml"
     description.write_text(yaml.safe_dump(dict(study), sort_keys=False), encoding="utf-8")
     write_sheets(description, folder, seed=seed)
+    if edit_samples:
+        edit_samples(folder / "samples.tsv")
     simulate_cohort(description, folder / "samples.tsv", folder / "patients.tsv", folder, seed)
     shared = {name: str(ROOT / "config" / f"{name}.yaml") for name in ("gating", "populations")}
     sheets = {name: str(folder / f"{name}.tsv") for name in (*SHEETS, "panel")}
@@ -179,13 +189,19 @@ def gate(run: Run, gating: Path | None = None) -> None:
 
 def cluster(run: Run, n_reruns: int = RERUNS, **changes: Any) -> None:
     """Find, name and count clusters, with the workflow's settings but for some changes."""
+    train(run, n_reruns, **changes)
+    map_samples(run)
+
+
+def train(run: Run, n_reruns: int = RERUNS, **changes: Any) -> None:
+    """Make the maps and name their clusters; see `cluster`."""
     settings = {**run.config["flow"]["clusters"], **changes}
     names = ("method", "grid", "number", "zoom", "zoom_grid", "zoom_number", "events_per_sample")
     transforms, populations = run.path("transforms.tsv"), run.inputs["populations"]
     pools = [run.path("clusters", f"pool_{name}.arrow") for name in ("main", *settings["zoom"])]
-    kinds = ("map.arrow", "clusters.tsv", "numbers.tsv", "reruns.tsv")
-    maps, clusters, numbers, reruns = (run.path("clusters", name) for name in kinds)
-    annotation, found = (run.path("clusters", f"{n}.tsv") for n in ("annotation", "populations"))
+    maps, annotation, found = _maps(run)
+    kinds = ("clusters", "numbers", "reruns")
+    clusters, numbers, reruns = (run.path("clusters", f"{name}.tsv") for name in kinds)
     with _fewer_reruns(n_reruns):
         training.train_flow_map(
             *([*run.events().values()], run.inputs["panel"], transforms, populations),
@@ -195,31 +211,48 @@ def cluster(run: Run, n_reruns: int = RERUNS, **changes: Any) -> None:
     name_clusters(
         *(maps, pools, clusters, reruns, transforms, populations, None, annotation, found)
     )
+
+
+def map_samples(run: Run) -> None:
+    """Put every event into its cluster, and count."""
+    maps, annotation, found = _maps(run)
     counts: list[dict[str, str]] = []
     for name, path in run.events().items():
         out = [
             run.path("clusters", f"{name}.{kind}") for kind in ("labels", "counts", "expression")
         ]
         map_flow_sample(
-            *(path, maps, annotation, found, run.inputs["panel"], populations, "", *out)
+            *(path, maps, annotation, found, run.inputs["panel"]),
+            *(run.inputs["populations"], "", *out),
         )
         counts += read_rows(out[1])
     write_rows(run.path("cluster_counts.tsv"), [*counts[0]], counts)
 
 
+def _maps(run: Run) -> list[Path]:
+    names = ("map.arrow", "annotation.tsv", "populations.tsv")
+    return [run.path("clusters", name) for name in names]
+
+
 def find_changes(run: Run, clusters: bool) -> None:
     """Gather the long tables, and test the changes of frequencies."""
+    gather(run, clusters)
+    find_paired_changes(
+        *(run.path("counts.tsv"), run.path("samples.tsv"), run.path("pairs.tsv")),
+        *(run.inputs["populations"], ("flow", "gate", "percent_of_parent"), 1),
+        run.path("paired_changes.tsv"),
+    )
+
+
+def gather(run: Run, clusters: bool) -> None:
+    """Write the long tables of what was counted."""
     counts = {"gate": run.path("gate_counts.tsv")}
     if clusters:
         counts["cluster"] = run.path("cluster_counts.tsv")
-    samples, populations = run.path("samples.tsv"), run.inputs["populations"]
     gather_populations(
-        *(samples, populations, counts, [run.path("gate_expression.tsv")]),
+        *(run.path("samples.tsv"), run.inputs["populations"]),
+        *(counts, [run.path("gate_expression.tsv")]),
         *(run.path("counts.tsv"), run.path("expression.tsv")),
-    )
-    find_paired_changes(
-        *(run.path("counts.tsv"), samples, run.path("pairs.tsv"), populations),
-        *(("flow", "gate", "percent_of_parent"), 1, run.path("paired_changes.tsv")),
     )
 
 
@@ -264,3 +297,10 @@ def document_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a table in Markdown."""
     lines = [f"| {' | '.join(row)} |" for row in (header, *rows)]
     return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:]])
+
+
+def write_between(marks: tuple[str, str], tables: str) -> None:
+    """Replace what stands between two marks of the document."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    start, end = text.index(marks[0]) + len(marks[0]), text.index(marks[1])
+    DOCUMENT.write_text(f"{text[:start]}\n{tables}\n{text[end:]}", encoding="utf-8")

@@ -1,7 +1,7 @@
 # REQUIRED INPUTS: the FCS files of samples.tsv, panel.tsv.
 # OUTPUTS: results/flow/compensation/ (from single stains), results/flow/transforms.tsv and .xml,
 #          results/flow/events/{sample}.arrow, results/flow/quality/{ledger,repairs,warnings,sanity,
-#          loss_changes,sample_losses}.tsv.
+#          loss_changes,sample_losses,residual_spillover}.tsv.
 
 
 if config["flow"]["compensation"] == "controls":
@@ -148,3 +148,29 @@ rule find_quality_losses:
         "Testing whether one visit lost more events than the other"
     script:
         "../scripts/find_quality_losses.py"
+
+
+rule find_residual_spillover:
+    input:
+        events=[OUT / "flow" / "events" / f"{sample}.arrow" for sample in FLOW_SAMPLES],
+        panel=INPUTS["panel"] or [],
+        transforms=rules.estimate_transforms.output.transforms,
+    output:
+        residuals=report(
+            OUT / "flow" / "quality" / "residual_spillover.tsv",
+            caption="../report/residual_spillover.rst",
+            category="Flow cytometry",
+        ),
+    log:
+        log_path("find_residual_spillover"),
+    benchmark:
+        benchmark_path("find_residual_spillover")
+    resources:
+        mem_mb=lambda wildcards, input, attempt: 1000 * attempt,
+        runtime=20,
+    params:
+        code=code_digest("biocross.flow.residual_spillover"),
+    message:
+        "Comparing between batches what compensation leaves"
+    script:
+        "../scripts/find_residual_spillover.py"

@@ -85,28 +85,37 @@ rule plot_time_quality:
 
 if not GATES_DRAWN_ELSEWHERE:
 
+    # One job for all patients, as above.
     rule plot_patient_gating:
         input:
             **GATES,
-            events=events_of_patient,
+            events=[
+                events for patient in FLOW_PATIENTS for events in events_of(patient)
+            ],
             thresholds=rules.settle_thresholds.output.thresholds,
         output:
-            figure=OUT / "figures" / "gating" / "{patient}.pdf",
+            figures=[
+                OUT / "figures" / "gating" / f"{patient}.pdf"
+                for patient in FLOW_PATIENTS
+            ],
         log:
-            log_path("plot_patient_gating", "{patient}"),
+            log_path("plot_patient_gating"),
         benchmark:
-            benchmark_path("plot_patient_gating", "{patient}")
+            benchmark_path("plot_patient_gating")
+        threads: 4
         resources:
-            mem_mb=lambda wildcards, input, attempt: 800 * attempt
-            + 4 * int(input.size_mb),
-            runtime=20,
+            mem_mb=memory_by_patient,
+            runtime=60,
         params:
             code=code_digest("biocross.report.settled_figures"),
-            levels=lambda wildcards: [
-                COHORT.level(sample) for sample in FLOW_PATIENTS[wildcards.patient]
+            levels=[
+                COHORT.level(sample)
+                for samples in FLOW_PATIENTS.values()
+                for sample in samples
             ],
+            n_samples=[len(samples) for samples in FLOW_PATIENTS.values()],
         message:
-            "Drawing the gates of {wildcards.patient}, visits side by side"
+            "Drawing the gates of every patient, visits side by side"
         script:
             "../scripts/plot_patient_gating.py"
 
@@ -173,6 +182,7 @@ rule write_report:
             warnings=rules.summarise_quality.output.warnings,
             sanity=rules.summarise_quality.output.sanity,
             loss_changes=rules.find_quality_losses.output.losses,
+            residual_spillover=OUT / "flow" / "quality" / "residual_spillover.tsv",
             quality_overview=rules.plot_quality_overview.output.overview,
             channels=OUT / "cohort" / "channels.tsv",
         ),

@@ -10,5 +10,6 @@ with logged(snakemake):
         populations=snakemake.input.populations,
         confirmatory=snakemake.params.confirmatory,
         seed=snakemake.params.seed,
+        selected_on=snakemake.params.selected_on,
         changes_out=snakemake.output.changes,
     )

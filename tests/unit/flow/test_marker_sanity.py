@@ -292,3 +292,15 @@ def repository():
     from pathlib import Path
 
     return Path(__file__).parents[3]
+
+
+def test_t_and_b_cells_that_stick_are_no_swap():
+    """Pairs of the two, as many as a half of the B cells."""
+    sample = draw()
+    b_cells = np.flatnonzero(sample.values["CD19"] > 0.5)
+    stuck = b_cells[: b_cells.size // 2]
+    for marker, level in (("CD3", 0.75), ("CD4", 0.8)):
+        sample.values[marker][stuck] = level
+    (sentence,) = sanity_warnings(sanity_rows(sample, PANEL))
+    assert "T and B cells that stick together" in sentence
+    assert "exchanged" not in sentence

@@ -1,8 +1,15 @@
 import pandas as pd
 from flow_tables import flow_tables
 
-from biocross.report.flow_quality import flow_warnings, inline_svg, ledger_rows, threshold_rows
+from biocross.report.flow_quality import (
+    border_warnings,
+    flow_warnings,
+    inline_svg,
+    ledger_rows,
+    threshold_rows,
+)
 from biocross.statistics.pairs import read_table
+from biocross.tables import write_rows
 
 
 def test_nothing_to_say_without_files():
@@ -56,3 +63,16 @@ def test_thresholds_in_short(tmp_path):
 
 def test_a_figure_stands_in_the_page_without_its_prologue(tmp_path):
     assert inline_svg(flow_tables(tmp_path)["quality_overview"]).startswith("<svg>")
+
+
+def test_borders_that_were_mostly_not_found_are_doubted(tmp_path):
+    path = tmp_path / "thresholds.tsv"
+    columns = ("threshold", "method", "source")
+    found = [("CRTH2", "mixture", "tail")] * 3 + [("CRTH2", "mixture", "mixture")]
+    found += [("CD3", "valley", "valley")] * 4 + [("CD117", "tail", "tail")] * 4
+    write_rows(path, columns, (dict(zip(columns, row, strict=True)) for row in found))
+    rests = [{"population": "Th2", "threshold": name} for name in ("CRTH2", "CD3", "CD117")]
+    (sentence,) = border_warnings({"thresholds": path}, rests)
+    assert sentence.startswith("no mixture of CRTH2 was found in 3 of 4 samples")
+    assert "Th2" in sentence
+    assert border_warnings({}, rests) == []

@@ -163,3 +163,10 @@ def test_what_cells_per_microlitre_rest_on_is_said():
     assert "bead" not in counted
     assert "divided by the single beads acquired" in by_beads
     assert "counting beads, bright in all channels and alike" in by_beads
+
+
+def test_what_patients_were_selected_on_is_told():
+    assert "regression to the mean" not in methods()
+    text = methods(design={"selected_on": ["eosinophils_per_ul"]})
+    assert "enrolled for their eosinophils_per_ul" in text
+    assert "regression to the mean" in text

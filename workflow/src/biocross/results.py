@@ -61,7 +61,9 @@ class Results:
     def counts(self) -> pd.DataFrame:
         """Count of every population in every sample, and its percentage with 95 % interval."""
         return read_long_table(
-            self.folder / "populations" / "counts.tsv", self.folder / "cohort" / "samples.tsv"
+            self.folder / "populations" / "counts.tsv",
+            self.folder / "cohort" / "samples.tsv",
+            with_enriched=True,
         )
 
     @cached_property

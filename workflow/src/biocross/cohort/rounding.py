@@ -26,12 +26,11 @@ def rounding_cautions(file: str, rows: Sequence[SheetRow]) -> list[Problem]:
         than a tenth of their median.
     """
     columns = dict.fromkeys(name for row in rows for name in row.cells if name.endswith("_per_ul"))
-    found = {
-        name: coarse_step([float(row.cells[name]) for row in rows if name in row.cells])
-        for name in columns
-    }
+    found = {name: _numbers(name, rows) for name in columns}
     return [
-        caution(file, _words(name, step, rows), name) for name, step in found.items() if step > 0
+        caution(file, _words(name, step, values), name)
+        for name, values in found.items()
+        if (step := coarse_step(values)) > 0
     ]
 
 
@@ -50,14 +49,20 @@ def coarse_step(values: Sequence[float]) -> float:
         of those above zero; else 0.
     """
     above = [value for value in values if value > 0]
-    if len(above) < FEWEST_VALUES or any(value % 1 for value in above):
+    constant = len(set(above)) < 2
+    if constant or len(above) < FEWEST_VALUES or any(value % 1 for value in above):
         return 0.0
     step = math.gcd(*(int(value) for value in above))
     return float(step) if step > COARSE * statistics.median(above) else 0.0
 
 
-def _words(name: str, step: float, rows: Sequence[SheetRow]) -> str:
-    values = [float(row.cells[name]) for row in rows if name in row.cells]
+def _numbers(name: str, rows: Sequence[SheetRow]) -> list[float]:
+    """Return what a column holds; text in it is an error that the schema names."""
+    cells = (row.cells.get(name) for row in rows)
+    return [float(cell) for cell in cells if isinstance(cell, int | float)]
+
+
+def _words(name: str, step: float, values: Sequence[float]) -> str:
     zeros = sum(value == 0 for value in values)
     none = f"; {zeros} of {len(values)} are 0, which may be up to {step / 2:g}" if zeros else ""
     return (

@@ -198,8 +198,8 @@ def find_border(
     values
         Transformed values of the events, shape (events,); for ``fmo``, the control's.
     method
-        ``valley``, ``mixture``, ``tail`` or ``fmo``. Where there is no valley and no mixture, the
-        tail of the negatives is taken.
+        ``valley``, ``mixture``, ``tail`` or ``fmo``. Where there is no valley and no mixture above
+        the mode of the negatives, their tail is taken.
     between
         Range in which a border is believed.
 
@@ -216,11 +216,11 @@ def find_border(
         found = (
             find_valley(values, between) if method == "valley" else find_mixture(values, between)
         )
-        if found.source != "tail":
+        mode = negative_mode(values)
+        # Noise that compensation leaves wide has two humps around zero: no border is between them.
+        if found.source == "valley" or (found.source == "mixture" and found.value > mode):
             return found
-        return find_tail(values, negative_mode(values), between)._replace(
-            separation=found.separation
-        )
+        return find_tail(values, mode, between)._replace(separation=found.separation)
     return find_tail(values, negative_mode(values), between)
 
 

@@ -33,6 +33,10 @@ MIN_SHARE = 0.004
 # Percentile of the positives that shows how bright those are that bear the marker in full.
 BRIGHT = 90
 MAX_SUSPECTS = 3
+# Where only these occur together with those of B cells, both kinds stick together.
+OF_T_CELLS = frozenset(("CD2", "CD3", "CD4", "CD5", "CD7", "CD8", "CD127", "TCRab", "TCRgd"))
+OF_B_CELLS = frozenset(("CD19", "CD20", "IgD", "IgM"))
+STUCK = "T and B cells that stick together"
 MANY_RULES = 10
 # An exchange that leaves more of the broken rules broken does not explain them.
 MAX_LEFT = 0.25
@@ -225,7 +229,9 @@ def sanity_warnings(rows: Sequence[Mapping[str, object]]) -> list[str]:
         broken = [row for row in judged if row["status"] == "broken"]
         if broken:
             many = sum(row["status"] != "not_judged" for row in judged) >= MANY_RULES
-            group = groups.setdefault((str(broken[0]["suspects"] or ""), many), {})
+            stuck = all(_joins_t_and_b(row) for row in broken)
+            why = STUCK if stuck else str(broken[0]["suspects"] or "")
+            group = groups.setdefault((why, many), {})
             group[sample_id] = [str(row["note"]) for row in broken]
     return [
         _warning(suspects, many, group, len(of_sample))
@@ -237,6 +243,9 @@ def _warning(suspects: str, many: bool, broken: Mapping[str, Sequence[str]], n_a
     who = ", ".join(list(broken)[:8]) + (f" and {len(broken) - 8} more" if len(broken) > 8 else "")
     seen = "; ".join(max(broken.values(), key=len)[:3])
     start = f"{len(broken)} of {n_all} samples ({who}): {seen}"
+    if suspects == STUCK:
+        gates = "gates of T cells must ask for CD19-, those of B cells for CD3-"
+        return f"{start}; likely {STUCK}: {gates}"
     if not suspects:
         return (
             f"{start}; no single exchange of two columns explains it: look at the names of the "
@@ -245,6 +254,12 @@ def _warning(suspects: str, many: bool, broken: Mapping[str, Sequence[str]], n_a
     likely = "likely" if many else "possibly (few rules could be judged)"
     where = "panel.tsv" if len(broken) == n_all else "the names of the channels in these files"
     return f"{start}; {likely} exchanged: {suspects}. Compare {where} with the staining protocol"
+
+
+def _joins_t_and_b(row: Mapping[str, object]) -> bool:
+    """Whether a broken rule says that a marker of T cells and one of B cells are apart."""
+    both = {standard_marker(str(row[name])) for name in ("marker_1", "marker_2")}
+    return bool(both & OF_T_CELLS and both & OF_B_CELLS) and "different cells" in str(row["rule"])
 
 
 def _names_of(panel: Sequence[Channel]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What the report says of flow cytometry: what was set aside, what is odd, where borders lie."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from biocross.flow.losses import READ, step_words
 from biocross.flow.marker_sanity import sanity_warnings
+from biocross.flow.residual_spillover import residual_warnings
 from biocross.report.figures import records
 from biocross.report.flow_sections import FLOW_SECTIONS
 from biocross.report.words import format_number, plain
@@ -35,7 +36,7 @@ def flow_warnings(flow: Mapping[str, Path | str], fdr: float) -> list[str]:
     -------
     list of str
         Sentences: samples left out, losses that differ between visits, columns that may be
-        exchanged.
+        exchanged, dyes that shine into other detectors in one batch.
     """
     if not flow:
         return []
@@ -53,7 +54,45 @@ def flow_warnings(flow: Mapping[str, Path | str], fdr: float) -> list[str]:
             for row in records(losses)
         ),
         *sanity_warnings(read_rows(flow["sanity"])),
+        *residual_warnings(read_rows(flow["residual_spillover"])),
     ]
+
+
+def border_warnings(
+    flow: Mapping[str, Path | str], sensitivity: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Name the borders of primary populations for which mostly no valley or mixture was found.
+
+    Parameters
+    ----------
+    flow
+        Tables by name; empty without files.
+    sensitivity
+        Rows of ``gate_sensitivity.tsv``, which say who rests on which border.
+
+    Returns
+    -------
+    list of str
+        One sentence per border that is the tail of its negatives in more than half of the samples.
+    """
+    if "thresholds" not in flow:
+        return []
+    users: dict[str, list[str]] = {}
+    for row in sensitivity:
+        users.setdefault(row["threshold"], []).append(plain(row["population"]))
+    found = [row for row in read_rows(flow["thresholds"]) if row["threshold"] in users]
+    sentences = []
+    for name in dict.fromkeys(row["threshold"] for row in found):
+        own = [row for row in found if row["threshold"] == name]
+        lost = [row for row in own if row["source"] == "tail" != row.get("method", "tail")]
+        if 2 * len(lost) > len(own):
+            who = ", ".join(dict.fromkeys(users[name]))
+            sentences.append(
+                f"no {lost[0]['method']} of {name} was found in {len(lost)} of {len(own)} samples, "
+                f"where its border is the tail of the negatives: {who} may have lost cells or "
+                "gained noise, look at their gates first"
+            )
+    return sentences
 
 
 def bare_svg(text: str) -> str:

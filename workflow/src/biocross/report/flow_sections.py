@@ -75,6 +75,18 @@ FLOW_SECTIONS: dict[str, Description] = {
         "Every rule that could be judged was kept.",
         lambda row: row["status"] == "broken",
     ),
+    "residual_spillover": Description(
+        "Light that compensation leaves in one batch",
+        "Share of a dye's light that stays in another detector after compensation, in cells that "
+        "are bright for the dye, where batches differ by .01 or more. Tandem dyes fall apart.",
+        (
+            *(verbatim("Dye", "dye"), verbatim("Detector", "detector")),
+            *(verbatim("Batch", "batch"), number("Light", "light")),
+            *(verbatim("Against", "reference_batch"), number("Its light", "reference_light")),
+            verbatim("Note", "note"),
+        ),
+        "Batches do not differ, or there is one only.",
+    ),
     "warnings": Description(
         "Doubtful values",
         "Compensation that looks odd, or was perhaps done before; channels of which more than 1 % "

@@ -20,6 +20,7 @@ from biocross.report.figures import PANEL_SIZE, Panel, change_panels, draw_panel
 from biocross.report.first_screen import answer, marker_findings, other_ways, warnings_first
 from biocross.report.flow_quality import (
     bare_svg,
+    border_warnings,
     flow_warnings,
     inline_svg,
     ledger_rows,
@@ -31,6 +32,7 @@ from biocross.report.rna_sections import rna_chapter, rna_warnings
 from biocross.report.sections import READOUT_WORDS, table_section
 from biocross.report.sources import is_shown, leading_rows
 from biocross.report.statistics_sections import STATISTICS_SECTIONS
+from biocross.report.steroid_words import steroid_warnings
 from biocross.report.style import STYLE
 from biocross.report.words import format_effect, format_number, found_by, plain
 from biocross.statistics.gate_sensitivity import gate_warnings
@@ -104,7 +106,13 @@ def write_report(
         **_first_screen_part(settings, statistics, table, rna),
         **_plots_part(settings, table, long_table, pairs),
         **_flow_part(flow, fdr),
-        "warnings": _all_warnings(statistics, table, flow, clusters, rna, vocabulary, fdr),
+        "warnings": [
+            *_all_warnings(statistics, table, flow, clusters, rna, vocabulary, fdr),
+            *steroid_warnings(
+                samples, pairs, statistics.get("drug_notes"), statistics.get("specifications")
+            ),
+            *_selection_warnings(settings["design"]),
+        ],
         "cohort": cohort_rows(read_table(pairs)),
         "sections": [
             table_section(name, path, fdr, STATISTICS_SECTIONS)
@@ -146,6 +154,17 @@ def _settings_part(
     }
 
 
+def _selection_warnings(design: Mapping[str, Any]) -> list[str]:
+    """Return the reminder that what patients were selected on drifts back."""
+    if not design["selected_on"]:
+        return []
+    selected = " and ".join(plain(name) for name in design["selected_on"])
+    return [
+        f"patients were selected on {selected}: extreme values drift back without any treatment "
+        "(regression to the mean), and only a control arm tells how much of a change that is"
+    ]
+
+
 def _with_beads(samples: Path | str) -> bool:
     """Return whether counting beads were added to any sample."""
     sheet = read_table(samples)
@@ -180,11 +199,13 @@ def _all_warnings(
     fdr: float,
 ) -> list[str]:
     """Return what casts doubt on the findings."""
-    sensitivity = statistics.get("gate_sensitivity")
+    path = statistics.get("gate_sensitivity")
+    sensitivity = read_rows(path) if path else []
     return [
         *warnings_first(table, statistics.get("calibration")),
         *flow_warnings(flow, fdr),
-        *(gate_warnings(read_rows(sensitivity)) if sensitivity else []),
+        *gate_warnings(sensitivity),
+        *border_warnings(flow, sensitivity),
         *rna_warnings(rna.get("loss_changes"), fdr),
         *disagreements(clusters.get("agreement_summary"), vocabulary),
     ]

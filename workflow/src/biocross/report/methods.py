@@ -207,11 +207,18 @@ def _frequencies(design: Mapping[str, Any], with_beads: bool) -> str:
     compared = ", and ".join(
         f"{followup} was compared with {baseline}" for followup, baseline in contrasts_of(design)
     )
+    selected = (
+        f"Patients had been enrolled for their {' and '.join(design['selected_on'])} at baseline, "
+        "whose changes hold regression to the mean. "
+        if design["selected_on"]
+        else ""
+    )
     return (
-        f"The patient was the unit of analysis. For each patient, {compared}. The frequency of a "
-        "population was its number of events divided by that of its biological parent, on the "
-        "logit scale with half an event added; both visits of a pair were evaluated at the depth "
-        f"of the shallower one by hypergeometric thinning. {_absolute(with_beads)}"
+        f"The patient was the unit of analysis. For each patient, {compared}. {selected}"
+        "The frequency of a population was its number of events divided by that of its biological "
+        "parent, on the logit scale with half an event added; both visits of a pair were evaluated "
+        "at the depth of the shallower one by hypergeometric thinning. "
+        f"{_absolute(with_beads)}"
         "Cells per microlitre were compared on "
         "the log scale, and the disjoint leaves of the tree of populations by centred log ratios "
         "against the median change of the parts. Changes were tested by a paired t test whose "

@@ -1,6 +1,6 @@
 """Did population frequencies change within patients? Tests every population of the long table."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
