@@ -111,18 +111,6 @@ def judge_markers(changes: pd.DataFrame, truth: pd.DataFrame, fdr: float) -> pd.
     return judged.assign(covered="")
 
 
-def count_verdicts(findings: pd.DataFrame) -> pd.DataFrame:
-    """Count the verdicts by kind, modality, source, readout and whether they were confirmatory."""
-    confirmatory = np.where(findings["family"] == "confirmatory", "confirmatory", "exploratory")
-    return (
-        findings.assign(claims=confirmatory)
-        .groupby(["kind", "modality", "source", "readout", "claims", "verdict"], sort=False)
-        .size()
-        .rename("n")
-        .reset_index()
-    )
-
-
 def _with_visit(changes: pd.DataFrame) -> pd.DataFrame:
     return changes.assign(visit=changes["contrast"].str.split(" - ").str[0])
 

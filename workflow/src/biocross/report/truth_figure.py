@@ -125,7 +125,7 @@ def draw_agreement(ax: Axes, events: pd.DataFrame) -> list[str]:
 
 
 def draw_bias(ax: Axes, frequencies: pd.DataFrame, order: Sequence[str]) -> None:
-    """Draw the bias of the change since the baseline, the largest of all visits.
+    """Draw the bias of the change since the baseline, a point for every later visit.
 
     Parameters
     ----------
