@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from unittest import mock
 
 import yaml
 
@@ -17,9 +16,9 @@ from biocross.cohort.checks import Cohort, load_cohort
 from biocross.cohort.config import complete_config
 from biocross.cohort.overview import check_cohort
 from biocross.evaluation.run import Results, evaluate_run
-from biocross.flow.clusters import training
 from biocross.flow.clusters.mapping import map_flow_sample
 from biocross.flow.clusters.naming import name_clusters
+from biocross.flow.clusters.training import train_flow_map
 from biocross.flow.gating import estimate_thresholds, gate_patient
 from biocross.flow.prepare import prepare_flow_sample
 from biocross.flow.settled_thresholds import settle_thresholds
@@ -202,12 +201,11 @@ def train(run: Run, n_reruns: int = RERUNS, **changes: Any) -> None:
     maps, annotation, found = _maps(run)
     kinds = ("clusters", "numbers", "reruns")
     clusters, numbers, reruns = (run.path("clusters", f"{name}.tsv") for name in kinds)
-    with _fewer_reruns(n_reruns):
-        training.train_flow_map(
-            *([*run.events().values()], run.inputs["panel"], transforms, populations),
-            *([settings[name] for name in names]),
-            *(settings["seed"], maps, pools[0], pools[1:], clusters, numbers, reruns),
-        )
+    train_flow_map(
+        *([*run.events().values()], run.inputs["panel"], transforms, populations),
+        *([settings[name] for name in names]),
+        *(settings["seed"], maps, pools[0], pools[1:], clusters, numbers, reruns, n_reruns),
+    )
     name_clusters(
         *(maps, pools, clusters, reruns, transforms, populations, None, annotation, found)
     )
@@ -279,17 +277,6 @@ def evaluate(run: Run, clusters: bool) -> None:
 def silence() -> Iterator[None]:
     """Send what the steps print to nowhere."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
-        yield
-
-
-@contextlib.contextmanager
-def _fewer_reruns(n_reruns: int) -> Iterator[None]:
-    stability = training.cluster_stability
-
-    def fewer(*arguments: Any, **named: Any) -> Any:
-        return stability(*arguments, **{**named, "n_reruns": n_reruns})
-
-    with mock.patch.object(training, "cluster_stability", fewer):
         yield
 
 

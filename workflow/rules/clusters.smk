@@ -106,6 +106,7 @@ rule train_flow_map:
                 "zoom_grid",
                 "zoom_number",
                 "events_per_sample",
+                "reruns",
                 "seed",
             )
         },

@@ -21,4 +21,5 @@ with logged(snakemake):
         clusters_out=snakemake.output.clusters,
         numbers_out=snakemake.output.numbers,
         reruns_out=snakemake.output.reruns,
+        n_reruns=snakemake.params.reruns,
     )

@@ -88,6 +88,7 @@ def test_the_shipped_configuration_repeats_the_defaults(shipped):
     expected = defaults(load_schema("config"))
     departs = {key for key, value in leaves(shipped).items() if expected.get(key, value) != value}
     assert departs == {
+        "flow.clusters.reruns",
         "flow.clusters.umap_cells",
         "inputs.folder",
         "inputs.samples",

@@ -45,8 +45,8 @@ def few_reruns(monkeypatch):
     """Measure stability with two reruns of each kind, where it is not the subject."""
     whole = training.cluster_stability
 
-    def quick(*args, **options):
-        return whole(*args, n_reruns=2, **options)
+    def quick(cluster, again, patients, n_reruns, seed):
+        return whole(cluster, again, patients, min(n_reruns, 2), seed)
 
     monkeypatch.setattr(training, "cluster_stability", quick)
 

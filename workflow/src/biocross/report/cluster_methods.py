@@ -11,7 +11,7 @@ from biocross.cohort.vocabulary import UNASSIGNED
 from biocross.flow.clusters.annotation import MIN_MARGIN, MIN_SCORE
 from biocross.flow.clusters.consensus import HOLDS, N_RESAMPLES, SHARE
 from biocross.flow.clusters.leiden import MOST_EVENTS, N_NEIGHBOURS
-from biocross.flow.clusters.stability import N_RERUNS, STABLE
+from biocross.flow.clusters.stability import STABLE
 from biocross.statistics.gene_changes import MIN_MEDIAN_COUNT
 
 CLUSTER_REFERENCES = (
@@ -97,8 +97,8 @@ def _clustered(asked: Mapping[str, Any]) -> str:
         else ""
     )
     return (
-        f"{drawn}{how}{zoom} Every cluster was sought again in {N_RERUNS} reruns with other seeds "
-        f"and as many with resampled patients; below a mean Jaccard index of {STABLE:g} it is "
+        f"{drawn}{how}{zoom} Every cluster was sought again in {asked['reruns']} reruns with "
+        f"other seeds and as many with resampled patients; below a mean Jaccard index of {STABLE:g} it is "
         "called unstable, and tested in families of its own."
     )
 

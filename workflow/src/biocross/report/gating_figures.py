@@ -62,7 +62,7 @@ def plot_gating(
     scales = _scales(visits, steps, transforms, labels, size)
     rows = [steps[start : start + blocks] for start in range(0, len(steps), blocks)]
     notes = _notes(visits)
-    with mpl.rc_context({**STYLE, "font.size": TEXT}):
+    with mpl.rc_context(STYLE | {"font.size": TEXT, "image.composite_image": False}):
         if Path(figure_out).suffix != ".pdf":
             height = HEAD + len(rows) * (size + ABOVE + BELOW) + _notes_height(notes) + MARGIN
             page = Page(visits, scales, size, height)

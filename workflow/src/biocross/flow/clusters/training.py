@@ -21,7 +21,7 @@ from biocross.flow.clusters.lineage_negative import (
     lineage_signs,
 )
 from biocross.flow.clusters.pool import Pool, pool_events, shared_markers, write_pool
-from biocross.flow.clusters.stability import STABLE, Stability, cluster_stability
+from biocross.flow.clusters.stability import N_RERUNS, STABLE, Stability, cluster_stability
 from biocross.flow.evenly import evenly
 from biocross.flow.som import SelfOrganisingMap, marker_ranges
 from biocross.flow.transform_table import zeros_by_marker
@@ -55,12 +55,15 @@ class Recipe(NamedTuple):
         Clusters; None for as many as hold.
     seed
         Of everything that is drawn.
+    reruns
+        Of each kind, by which stability is judged.
     """
 
     method: str
     grid: int
     number: int | None
     seed: int
+    reruns: int = N_RERUNS
 
 
 class Trained(NamedTuple):
@@ -120,6 +123,7 @@ def train_flow_map(
     clusters_out: Path | str,
     numbers_out: Path | str,
     reruns_out: Path | str,
+    n_reruns: int = N_RERUNS,
 ) -> None:
     """Find the clusters of a cohort.
 
@@ -147,6 +151,8 @@ def train_flow_map(
     reruns_out
         Events that the clusters share with those of every rerun, so that the stability of what is
         merged from them can be told too.
+    n_reruns
+        How often the clusters are sought again with other seeds, and with resampled patients.
 
     Raises
     ------
@@ -154,8 +160,10 @@ def train_flow_map(
         The samples have no lineage marker in common, or no events.
     """
     pool, axes = _pooled(events, load_panel(Path(panel)), events_per_sample, seed)
-    layers = [Layer(MAIN, train(pool, axes, Recipe(method, grid, number, seed)), pool, 100.0)]
-    closer_recipe = Recipe(method, zoom_grid, zoom_number, seed)
+    layers = [
+        Layer(MAIN, train(pool, axes, Recipe(method, grid, number, seed, n_reruns)), pool, 100.0)
+    ]
+    closer_recipe = Recipe(method, zoom_grid, zoom_number, seed, n_reruns)
     zooms: list[Zoom] = []
     vocabulary, zeros = load_vocabulary(Path(populations)), zeros_by_marker(transforms)
     for population, path in zip(zoom, zoom_pools_out, strict=True):
@@ -249,7 +257,9 @@ def train(pool: Pool, axes: Sequence[str], recipe: Recipe) -> Trained:
             dict(zip(axes, part.T, strict=True))
         )
 
-    found = cluster_stability(cluster[some], again, patients[pool.sample[some]], seed=recipe.seed)
+    found = cluster_stability(
+        *(cluster[some], again, patients[pool.sample[some]], recipe.reruns, recipe.seed)
+    )
     return Trained(one, curve, cluster, found)
 
 
