@@ -98,8 +98,8 @@ def _clustered(asked: Mapping[str, Any]) -> str:
     )
     return (
         f"{drawn}{how}{zoom} Every cluster was sought again in {asked['reruns']} reruns with "
-        f"other seeds and as many with resampled patients; below a mean Jaccard index of {STABLE:g} it is "
-        "called unstable, and tested in families of its own."
+        "other seeds and as many with resampled patients; below a mean Jaccard index of "
+        f"{STABLE:g} it is called unstable, and tested in families of its own."
     )
 
 
