@@ -65,7 +65,7 @@ def plot_power(powers: Sequence[Power], path: Path) -> None:
     """
     colours = dict(zip(dict.fromkeys(one.population for one in powers), _COLOURS, strict=False))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.6, 3.4), layout="constrained")
+        figure = Figure(figsize=(3.4, 3.2), layout="constrained")
         ax = figure.subplots()
         ax.axline((0, 0), slope=1, color=GREY, linewidth=0.6)
         for name, colour in colours.items():
@@ -85,10 +85,10 @@ def plot_power(powers: Sequence[Power], path: Path) -> None:
                 elinewidth=0.6,
                 label=plain(name),
             )
-        ax.set(xlim=(0, 1.03), ylim=(0, 1.03))
+        ax.set(xlim=(0.45, 1.02), ylim=(0.45, 1.02))
         ax.set_xlabel("power planned: within the family to one test")
         ax.set_ylabel("claimed (q < 0.05), with its 95 % interval")
-        ax.legend(frameon=False, fontsize=6, loc="upper left")
+        ax.legend(frameon=False, fontsize=6, loc="lower right")
         save_figure(figure, path)
 
 
