@@ -120,7 +120,7 @@ def make_tiny(folder, rna=False):
     demo.write_text(yaml.safe_dump(study, sort_keys=False))
     # Pictures of every sample would take most of the time; test_demo.py asks for some by name.
     settings = config / "config.yaml"
-    text = settings.read_text().rstrip().replace("umap_cells: 4000", SMALL_MAPS)
+    text = settings.read_text().rstrip().replace("umap_cells: 3000", SMALL_MAPS)
     text = text.replace(", month_12]", "]")
     if rna:
         text = text.replace(SMALL_MAPS, "method: none")

@@ -30,7 +30,7 @@ from biocross.simulate.study import read_study
 from biocross.simulate.truth import true_effects
 
 CONFIG = Path(__file__).parents[4] / "config"
-STUDY = read_study(CONFIG / "simulation" / "demo.yaml")
+STUDY = read_study(CONFIG / "simulation" / "demo.yaml", {"rna": {"background": {"genes": 1000}}})
 GENES = genes_of(rna_of(STUDY))
 
 

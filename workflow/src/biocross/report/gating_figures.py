@@ -30,6 +30,8 @@ from biocross.report.style import STYLE, save_figure
 from biocross.report.words import plain
 from biocross.tables import written_whole
 
+# Of some two hundred panels, joining their images and subsetting their fonts would cost most.
+MANY_PANELS = {"font.size": TEXT, "image.composite_image": False, "pdf.fonttype": 3}
 SMALLEST, LARGEST = 72.0, 108.0
 # Labels of ticks need this many points to zero.
 LABEL_POINTS = 9.0
@@ -62,7 +64,7 @@ def plot_gating(
     scales = _scales(visits, steps, transforms, labels, size)
     rows = [steps[start : start + blocks] for start in range(0, len(steps), blocks)]
     notes = _notes(visits)
-    with mpl.rc_context(STYLE | {"font.size": TEXT, "image.composite_image": False}):
+    with mpl.rc_context(STYLE | MANY_PANELS):
         if Path(figure_out).suffix != ".pdf":
             height = HEAD + len(rows) * (size + ABOVE + BELOW) + _notes_height(notes) + MARGIN
             page = Page(visits, scales, size, height)

@@ -131,8 +131,8 @@ def find_levels_of_clusters(
     in clusters that lie below (each cluster alike; the `parting`). It replaces a border that
     parts less well, unless the upper clusters bear so little that it may be noise, which
     clusters slice too; where events show no border at all, the upper clusters must also stand
-    out of the lower ones' own width. A border below which no cluster lies is that of fragments;
-    where the cells above it show another one, that is taken.
+    out of the lower ones' own width. A deep valley below which hardly any cluster lies is that of
+    fragments; where the cells above it show a border that parts clusters, that is taken.
 
     Parameters
     ----------
@@ -178,12 +178,13 @@ def find_levels_of_clusters(
 
 
 def _beyond_fragments(samples: Sequence[Reals], levels: Levels, zero: float) -> Levels:
-    """Look above a border below which no cluster lies: that of fragments, for example."""
-    if not levels.is_clear or min(np.median(values) for values in samples) <= levels.low:
+    """Look above a deep valley that parts hardly any clusters: that of fragments, for example."""
+    parting = _parting(samples, levels.low)
+    if not (levels.depth >= CLEAR_DEPTH and parting < MIN_PARTING):
         return levels
     values = np.concatenate(samples)
     above = find_levels(values[values > levels.low], zero)
-    return above if above.is_clear else levels
+    return above if above.is_clear and _parting(samples, above.low) >= MIN_PARTING else levels
 
 
 def _parting(samples: Sequence[Reals], border: float) -> float:
