@@ -1,7 +1,7 @@
 """What the report says first where patients changed their dose of oral steroids."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -40,8 +40,9 @@ def steroid_warnings(
     Returns
     -------
     list of str
-        One sentence per treatment and contrast in which any patient's dose changed: in how many,
-        which gating markers that moves, and which primary findings are lost at an unchanged dose.
+        One sentence where any patient's dose changed, else none: in how many patients of which
+        treatments and contrasts, which gating markers that moves, and which primary findings are
+        lost at an unchanged dose.
     """
     dose = {
         (row["unit"], row["level"]): float(row[COVARIATE])
@@ -50,7 +51,7 @@ def steroid_warnings(
     }
     notes = read_rows(drug_notes) if drug_notes else []
     varied = read_table(specifications) if specifications else None
-    sentences = []
+    changed: dict[tuple[str, str], str] = {}
     asked = read_pair_sheet(pairs).drop_duplicates(["treatment", "contrast", "unit"])
     for (treatment, contrast), own in asked.groupby(["treatment", "contrast"], sort=False):
         units = own[["unit", "baseline", "followup"]].itertuples(index=False, name=None)
@@ -61,40 +62,43 @@ def steroid_warnings(
         ]
         fell, rose = (sum(sign * (b - a) > 0 for b, a in both) for sign in (1, -1))
         if fell or rose:
-            what = (
-                f"{treatment}, {plain(contrast)}: the dose of oral steroids ({COVARIATE}) fell in "
-                f"{fell} and rose in {rose} of {counted(len(both), 'pair')}"
+            where = f"{treatment}, {plain(contrast)}"
+            changed[str(treatment), str(contrast)] = (
+                f"fell in {fell} and rose in {rose} of {counted(len(both), 'pair')} ({where})"
             )
-            lost = _lost(varied, str(treatment), str(contrast))
-            sentences.append("; ".join([what, _moved(notes, str(treatment)), lost]))
-    return sentences
+    if not changed:
+        return []
+    dosed = f"the dose of oral steroids ({COVARIATE}) {', '.join(changed.values())}"
+    moved = _moved(notes, {treatment for treatment, _ in changed})
+    return ["; ".join([dosed, moved, _lost(varied, changed)])]
 
 
-def _moved(notes: Sequence[Mapping[str, str]], treatment: str) -> str:
+def _moved(notes: Sequence[Mapping[str, str]], treatments: Collection[str]) -> str:
     """Name the markers that steroids move, and the gates that rest on them."""
-    gates: dict[str, list[str]] = {}
+    gates: dict[str, dict[str, None]] = {}
     for note in notes:
         for marker, why in _CLAUSE.findall(note["general_note"]):
-            if note["treatment"] == treatment and "steroid" in why:
-                gates.setdefault(marker, []).append(plain(note["population"]))
-    listed = [f"{marker} of the gates {names(own, 5)}" for marker, own in gates.items()]
+            if note["treatment"] in treatments and "steroid" in why:
+                gates.setdefault(marker, {})[plain(note["population"])] = None
+    listed = [f"{marker} of the gates {names([*own], 5)}" for marker, own in gates.items()]
     return f"that alone moves {', '.join([*listed, LEVEL])}"
 
 
-def _lost(varied: pd.DataFrame | None, treatment: str, contrast: str) -> str:
+def _lost(varied: pd.DataFrame | None, changed: Collection[tuple[str, str]]) -> str:
     """Say which primary findings are lost at an unchanged dose."""
-    general = "compare the changes at an unchanged dose"
-    if varied is None:
-        return general
-    own = varied[
-        (varied["aspect"] == "covariate")
-        & (varied["treatment"] == treatment)
-        & (varied["contrast"] == contrast)
+    rows = [] if varied is None else records(varied[varied["aspect"] == "covariate"])
+    claimed = [
+        row
+        for row in rows
+        if (row["treatment"], row["contrast"]) in changed and row["holds"] in ("yes", "no")
     ]
-    claimed = [row for row in records(own) if row["holds"] in ("yes", "no")]
-    lost = [plain(row["population"]) for row in claimed if row["holds"] == "no"]
+    lost = [
+        f"{plain(row['population'])} ({row['treatment']}, {plain(row['contrast'])})"
+        for row in claimed
+        if row["holds"] == "no"
+    ]
     if not claimed:
-        return general
+        return "compare the changes at an unchanged dose"
     if not lost:
         return "every primary finding holds at an unchanged dose"
     return f"at an unchanged dose not shown: {', '.join(lost)}"
