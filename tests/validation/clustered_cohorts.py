@@ -20,6 +20,7 @@ if __name__ == "__main__":  # One thread, before numpy.
 
 import numpy as np
 import pandas as pd
+from validation.document import document_table, write_between
 from validation.gated_cohorts import (
     LOTS_APART,
     PBMC,
@@ -35,12 +36,10 @@ from validation.gated_cohorts import (
 from validation.whole_run import (
     Run,
     cluster,
-    document_table,
     evaluate,
     find_changes,
     gate,
     silence,
-    write_between,
 )
 
 from biocross.evaluation.events import read_all_labels

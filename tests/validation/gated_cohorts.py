@@ -21,17 +21,16 @@ import numpy as np
 import pandas as pd
 import yaml
 from scipy import stats
+from validation.document import document_table, write_between
 from validation.whole_run import (
     TWO_VISITS,
     Run,
     describe,
-    document_table,
     gate,
     gather,
     prepare,
     silence,
     simulate,
-    write_between,
 )
 
 from biocross.evaluation.frequencies import frequency_errors, summarise_errors

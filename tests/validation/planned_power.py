@@ -24,6 +24,7 @@ import numpy as np
 from long_tables import LongTables
 from numpy.typing import NDArray
 from validation.chain import Tested, q_values, run_chain
+from validation.document import DOCUMENT, write_between
 from validation.scenarios import ALPHA, N_PRIMARY, Rate, Tally
 from validation.studies import Study, pair_table, simulate_table
 from validation.validate import markdown
@@ -31,7 +32,6 @@ from validation.validate import markdown
 from biocross.statistics.pilot import pilot_variation
 from biocross.statistics.planning import Basis, Prospect, Variation, Wishes, plan
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "validation.md"
 BEGIN, END = "<!-- planned power: begin -->", "<!-- planned power: end -->"
 SEED = 20250209
 MISSING = 0.15
@@ -270,9 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = "\n".join(report(options.studies, options.pilots, options.jobs))
     print(text)
     if options.write:
-        before, rest = DOCUMENT.read_text(encoding="utf-8").split(BEGIN)
-        after = rest.split(END)[1]
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        write_between((BEGIN, END), text, DOCUMENT)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ if __name__ == "__main__":  # One thread for each process, before numpy: the mat
 
 import numpy as np
 from validation.chain import PEERS
+from validation.document import DOCUMENT, write_between
 from validation.grid import (
     DEPTH_EVENTS,
     DEPTH_RATIOS,
@@ -35,7 +36,6 @@ from validation.grid import (
 )
 from validation.scenarios import ABUNDANCE, SEED, Rate, run_cells
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "validation.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -54,9 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(text)
     print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr)
     if options.write:
-        before, rest = DOCUMENT.read_text(encoding="utf-8").split(BEGIN)
-        after = rest.split(END)[1]
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        write_between((BEGIN, END), text, DOCUMENT)
     return int(any("fail" in demand.verdict for demand in demands))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from validation.document import document_table, write_between
 from validation.statements import STATEMENTS, Verdict, nothing_planted
 from validation.told_run import Told, tell
 from validation.whole_run import (
@@ -21,7 +22,6 @@ from validation.whole_run import (
     STUDIES,
     Run,
     describe,
-    document_table,
     evaluate,
     find_changes,
     gate,
@@ -36,7 +36,6 @@ from biocross.errors import ConfigError
 from biocross.simulate.description import merge
 from biocross.simulate.sheets import write_sheets
 
-DOCUMENT = ROOT / "docs" / "validation.md"
 BEGIN, END = "<!-- hard studies: begin -->", "<!-- hard studies: end -->"
 SEED = 1
 # What a user of such a study writes into its configuration.
@@ -191,10 +190,7 @@ def write(verdicts: Mapping[str, Verdict]) -> None:
         for name, v in verdicts.items()
     ]
     header = ("variant", "a naive analysis", "biocross found", "and says", "as it should")
-    text = DOCUMENT.read_text(encoding="utf-8")
-    start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    table = document_table(header, rows)
-    DOCUMENT.write_text(f"{text[:start]}\n{table}\n{text[end:]}", encoding="utf-8")
+    write_between((BEGIN, END), document_table(header, rows))
 
 
 def main() -> int:

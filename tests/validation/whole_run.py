@@ -6,7 +6,7 @@ configuration; a test compares the tables with those of a run of Snakemake.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,6 @@ from biocross.tables import read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ROOT / "config" / "simulation"
-DOCUMENT = ROOT / "docs" / "validation.md"
 # Changes of a description: two visits that nobody misses.
 TWO_VISITS = {"visits": {"month_12": None}, "missing_follow_ups": 0}
 SHEETS = ("samples", "patients", "clinical")
@@ -278,16 +277,3 @@ def silence() -> Iterator[None]:
     """Send what the steps print to nowhere."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
         yield
-
-
-def document_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table in Markdown."""
-    lines = [f"| {' | '.join(row)} |" for row in (header, *rows)]
-    return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:]])
-
-
-def write_between(marks: tuple[str, str], tables: str) -> None:
-    """Replace what stands between two marks of the document."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    start, end = text.index(marks[0]) + len(marks[0]), text.index(marks[1])
-    DOCUMENT.write_text(f"{text[:start]}\n{tables}\n{text[end:]}", encoding="utf-8")

@@ -23,9 +23,10 @@ if __name__ == "__main__":  # One thread for each process, before numpy.
 import numpy as np
 import pandas as pd
 import yaml
+from validation.document import document_table, write_between
 from validation.figures import Measured, Power, plot_errors, plot_power
 from validation.scenarios import Rate, Tally
-from validation.whole_run import ROOT, describe, document_table, run_study
+from validation.whole_run import ROOT, describe, run_study
 
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.evaluation.findings import FALSE, FOUND, MISSED, RIGHT, WRONG
@@ -34,7 +35,6 @@ from biocross.statistics.planning import Wishes, plan
 from biocross.statistics.planning_defaults import assumed_variation
 
 FOLDER = ROOT / "results" / "validation" / "studies"
-DOCUMENT = ROOT / "docs" / "validation.md"
 BEGIN, END = "<!-- whole studies: begin -->", "<!-- whole studies: end -->"
 TABLES = ("findings", "events", "frequencies")
 # The large study with the demo's rarities: a file of this size shows no more.
@@ -405,9 +405,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables = document(options.folder)
     print(tables)
     if options.write:
-        text = DOCUMENT.read_text(encoding="utf-8")
-        start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-        DOCUMENT.write_text(f"{text[:start]}\n{tables}\n{text[end:]}", encoding="utf-8")
+        write_between((BEGIN, END), tables)
 
 
 if __name__ == "__main__":
