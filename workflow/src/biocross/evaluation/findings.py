@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-# A true log effect below this is no change.
-NULL = 0.02
+from biocross.simulate.truth import NULL
+
 FOUND, MISSED, RIGHT, FALSE, WRONG, UNTESTED = (
     "found",
     "missed",

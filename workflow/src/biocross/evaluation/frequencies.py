@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from biocross.statistics.kernels.scale import logit_of_counts
+
 # Fewer true cells in a file say little about the error of a frequency.
 LEAST_EVENTS = 20
 FREQUENCY_COLUMNS = (
@@ -36,7 +38,7 @@ def frequency_errors(counts: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     counted = both["count"].notna() & (both["parent_count"] > 0)
     both = both[counted & (both["count_true"] >= LEAST_EVENTS)]
     measured, true = (
-        _logit(both[f"count{end}"], both[f"parent_count{end}"]) for end in ("", "_true")
+        logit_of_counts(both[f"count{end}"], both[f"parent_count{end}"]) for end in ("", "_true")
     )
     share = both["count_true"] / both["parent_count_true"]
     return both[["patient_id", "sample_id", *_QUESTION]].assign(
@@ -95,10 +97,6 @@ def _change(
         "change_bias": bias.mean(),
         "change_bias_se": _se(bias),
     }
-
-
-def _logit(count: pd.Series, parent: pd.Series) -> pd.Series:
-    return ((count + 0.5) / (parent - count + 0.5)).transform(np.log)
 
 
 def _se(values: pd.Series) -> float:

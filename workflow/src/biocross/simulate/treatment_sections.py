@@ -15,17 +15,6 @@ from biocross.simulate.model import (
 )
 from biocross.simulate.sections import Section, as_number, require_known
 
-PRESET_COLUMNS = (
-    "treatment",
-    "kind",
-    "populations",
-    "name",
-    "change",
-    "from_day",
-    "follows",
-    "source",
-)
-
 
 class Known(NamedTuple):
     """What effects may be on: populations, and names by kind of effect."""

@@ -12,7 +12,7 @@ from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.statistics.finding import join, number
 from biocross.statistics.kernels.association import spearman_within_groups
 from biocross.statistics.kernels.battery import ALPHA
-from biocross.statistics.kernels.scale import frequency_interval
+from biocross.statistics.kernels.scale import frequency_interval, logit_of_counts
 from biocross.statistics.other_sources import rows_by_question
 from biocross.statistics.paired_changes import population_pairs
 from biocross.statistics.pairs import PairTable, read_long_table
@@ -151,9 +151,7 @@ def frequencies_of_both(
         Logits of the frequencies in one population; a patient without one has NaN.
     """
     kept = table[(table["parent"] != "") & table["count"].notna() & (table["parent_count"] > 0)]
-    kept = kept.assign(
-        logit=np.log((kept["count"] + 0.5) / (kept["parent_count"] - kept["count"] + 0.5))
-    )
+    kept = kept.assign(logit=logit_of_counts(kept["count"], kept["parent_count"]))
     of = {
         name: kept[(kept["modality"] == name) & (kept["source"] == source)]
         for name, source in sources.items()
