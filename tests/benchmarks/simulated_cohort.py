@@ -11,10 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from biocross.processes import map_in_processes
 from biocross.simulate.flow.cohort import read_cohort, simulate_sample
 from biocross.simulate.sheets import write_sheets
 from biocross.simulate.study import read_study
-from biocross.workflow import map_in_processes
 
 STUDY = Path(__file__).parents[2] / "config" / "simulation" / "biocross.yaml"
 SEED = 1

@@ -174,10 +174,10 @@ def recall_rows(planted: Sequence[pd.DataFrame]) -> Iterator[list[str]]:
     rows = rows[rows["verdict"].isin([FOUND, MISSED, WRONG])]
     size = np.abs(np.log(rows["true_effect"]))
     for low, name in SIZES.items():
-        own = rows[(size >= low) & (size < min([k for k in SIZES if k > low], default=np.inf))]
+        own = rows[(size >= low) & (size < _next(SIZES, low))]
         cells = [f"× {name}, or the inverse"]
         for least, _ in ABUNDANCE.items():
-            most = min([k for k in ABUNDANCE if k > least], default=np.inf)
+            most = _next(ABUNDANCE, least)
             part = own[(own["events_median"] >= least) & (own["events_median"] < most)]
             n = len(part)
             cells.append(f"{_three((part['verdict'] == FOUND).mean())} ({n})" if n else "")
@@ -237,7 +237,7 @@ def _tally_findings(tally: Tally, findings: pd.DataFrame) -> None:
             continue
         events = rows["events_median"].to_numpy()
         for least, name in ABUNDANCE.items():
-            most = min([k for k in ABUNDANCE if k > least], default=np.inf)
+            most = _next(ABUNDANCE, least)
             own = null & (events >= least) & (events < most)
             tally.add(f"type I error, {name} events", low, own)
         tally.add("type I error, most variable fifth", low, null & _most_variable(rows))
@@ -332,6 +332,11 @@ def _predictions(primary: Sequence[str]) -> Callable[[str, float], tuple[float, 
         return float(prospect.power[0, 0, 20]), float(prospect.power[0, 1, 20])
 
     return predict
+
+
+def _next(classes: Mapping[Any, str], low: float) -> float:
+    """Return where the class above the one that begins here begins."""
+    return min((other for other in classes if other > low), default=np.inf)
 
 
 def _three(value: float) -> str:

@@ -1,5 +1,6 @@
 from biocross.flow.settled_gating import export_gates
-from biocross.workflow import logged, map_in_processes, split
+from biocross.processes import map_in_processes
+from biocross.workflow import logged, split
 
 with logged(snakemake):
     files = snakemake.input

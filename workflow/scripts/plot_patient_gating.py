@@ -1,5 +1,6 @@
+from biocross.processes import map_in_processes
 from biocross.report.settled_figures import plot_patient_gating
-from biocross.workflow import logged, map_in_processes, split
+from biocross.workflow import logged, split
 
 with logged(snakemake):
     files, n_samples = snakemake.input, snakemake.params.n_samples

@@ -1,5 +1,6 @@
+from biocross.processes import map_in_processes
 from biocross.report.quality_figures import plot_time_quality
-from biocross.workflow import logged, map_in_processes
+from biocross.workflow import logged
 
 with logged(snakemake):
     files = zip(snakemake.input.events, snakemake.output.figures, strict=True)

@@ -6,8 +6,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice
@@ -60,31 +59,6 @@ def logged(snakemake: Any) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(terminal, 2)
         os.close(terminal)
-
-
-def map_in_processes(
-    function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], jobs: int
-) -> list[Any]:
-    """Call a function on many arguments, in several processes where that is allowed.
-
-    Parameters
-    ----------
-    function
-        A function of a module; each call depends on its arguments alone.
-    arguments
-        Of every call.
-    jobs
-        Number of processes.
-
-    Returns
-    -------
-    list
-        What the calls returned, in order.
-    """
-    if jobs < 2:
-        return [function(*each) for each in arguments]
-    with ProcessPoolExecutor(jobs) as pool:
-        return list(pool.map(function, *zip(*arguments, strict=True)))
 
 
 def split(values: Sequence[Any], sizes: Iterable[int]) -> list[list[Any]]:

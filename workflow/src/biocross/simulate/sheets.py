@@ -1,5 +1,6 @@
 """The sheets of a simulated study: patients, samples, clinical values and the panel."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,16 +90,25 @@ def _patients(study: Study, seed: int) -> list[dict[str, str | float]]:
 
 def _visits(study: Study, treatments: Mapping[str, str], seed: int) -> list[Attendance]:
     """List the visits that take place."""
-    visits = []
+    visits, position = [], _positions(treatments)
     for patient, treatment in treatments.items():
         arm = study.treatments[treatment]
-        position = [p for p, own in treatments.items() if own == treatment].index(patient)
         for visit in study.visits:
             attended = Attendance(patient, treatment, visit)
-            lost = position >= arm.patients - arm.lacking.get(visit, 0)
+            lost = position[patient] >= arm.patients - arm.lacking.get(visit, 0)
             if not lost and visit_takes_place(study, seed, attended):
                 visits.append(attended)
     return visits
+
+
+def _positions(treatments: Mapping[str, str]) -> dict[str, int]:
+    """Number the patients of every arm from 0."""
+    seen: Counter[str] = Counter()
+    positions = {}
+    for patient, treatment in treatments.items():
+        positions[patient] = seen[treatment]
+        seen[treatment] += 1
+    return positions
 
 
 def _samples(
@@ -108,12 +118,10 @@ def _samples(
 
     Where batches follow the visits, all patients of a visit are in one.
     """
-    arms: dict[str, list[str]] = {}
-    for patient, treatment in treatments.items():
-        arms.setdefault(treatment, []).append(patient)
-    for patient, treatment, visit in visits:
+    position = _positions(treatments)
+    for patient, _, visit in visits:
         by_patient = study.batches_follow == "patient"
-        number = arms[treatment].index(patient) if by_patient else [*study.visits].index(visit)
+        number = position[patient] if by_patient else [*study.visits].index(visit)
         sample = f"{patient}_{visit}"
         row: dict[str, Any] = {
             "sample_id": sample,

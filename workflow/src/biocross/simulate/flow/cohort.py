@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import ConfigError
+from biocross.processes import map_in_processes
 from biocross.simulate.arrays import dead_cells_of, kinds_of, optics_of
 from biocross.simulate.flow.cells import Events, clog, draw_events, pass_times
 from biocross.simulate.flow.fcs_writer import spillover_keyword, write_fcs
@@ -30,7 +31,6 @@ from biocross.simulate.truth import (
     true_states,
 )
 from biocross.tables import read_rows, write_rows
-from biocross.workflow import map_in_processes
 
 # FCS wants English months, whatever the locale.
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
