@@ -8,7 +8,7 @@ from biocross.flow.marker_sanity import SANITY_COLUMNS
 from biocross.flow.marker_shifts import SUMMARY_COLUMNS
 from biocross.flow.prepare import REPAIR_COLUMNS, WARNING_COLUMNS
 from biocross.flow.residual_spillover import RESIDUAL_COLUMNS
-from biocross.report.flow_quality import FLOW_TABLES
+from biocross.report.page.flow_quality import FLOW_TABLES
 from biocross.statistics.quality_loss import LOSS_COLUMNS
 from biocross.tables import write_rows
 

@@ -54,7 +54,7 @@ def test_digest_follows_imports(package, edited):
     assert digest("biocross.flow.gating") != before
 
 
-@pytest.mark.parametrize("edited", ["flow/fcs.py", "flow/summary.py", "report/html.py"])
+@pytest.mark.parametrize("edited", ["flow/fcs.py", "flow/summary.py", "report/page/report.py"])
 def test_digest_ignores_modules_that_are_not_imported(package, edited):
     before = digest("biocross.flow.gating")
     append(package / edited)
@@ -62,9 +62,9 @@ def test_digest_ignores_modules_that_are_not_imported(package, edited):
 
 
 def test_digest_sees_the_template_of_the_report(package):
-    report, gating = digest("biocross.report.html"), digest("biocross.flow.gating")
-    append(package / "report" / "report_template.html", "<!-- edited -->")
-    assert digest("biocross.report.html") != report
+    report, gating = digest("biocross.report.page.report"), digest("biocross.flow.gating")
+    append(package / "report" / "page" / "page.html", "<!-- edited -->")
+    assert digest("biocross.report.page.report") != report
     assert digest("biocross.flow.gating") == gating
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from validation.scenarios import Rate
 
-from biocross.report.style import BLUE, GREY, STYLE, VERMILLION, save_figure
+from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
 from biocross.report.words import plain
 
 

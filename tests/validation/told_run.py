@@ -16,8 +16,8 @@ from biocross.cohort.provenance import record_provenance
 from biocross.flow.marker_shifts import measure_marker_shifts
 from biocross.flow.residual_spillover import find_residual_spillover
 from biocross.flow.summary import summarise_flow
-from biocross.report.html import write_report
-from biocross.report.quality_figures import plot_quality_overview
+from biocross.report.figures.quality import plot_quality_overview
+from biocross.report.page.report import write_report
 from biocross.statistics.calibration import calibrate_run
 from biocross.statistics.clinical import find_clinical_associations
 from biocross.statistics.gate_sensitivity import measure_gate_sensitivity

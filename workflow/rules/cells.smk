@@ -247,7 +247,7 @@ rule plot_rna:
         mem_mb=4000,
         runtime=30,
     params:
-        code=code_digest("biocross.report.rna_figures"),
+        code=code_digest("biocross.report.figures.rna"),
         levels=config["design"]["levels"],
     message:
         "Drawing the cells of the RNA half"
@@ -269,7 +269,7 @@ rule plot_gene_changes:
         mem_mb=1000,
         runtime=20,
     params:
-        code=code_digest("biocross.report.gene_change_figure"),
+        code=code_digest("biocross.report.figures.gene_changes"),
         fdr=config["statistics"]["fdr"],
     message:
         "Drawing the genes that changed most"

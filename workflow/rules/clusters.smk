@@ -265,7 +265,7 @@ rule find_outlying_samples:
         runtime=20,
     params:
         code=code_digest("biocross.flow.clusters.outliers"),
-        figure_code=code_digest("biocross.report.outlier_figures"),
+        figure_code=code_digest("biocross.report.figures.outliers"),
         levels=config["design"]["levels"],
     message:
         "Looking for samples that are unlike the others"
@@ -299,7 +299,7 @@ rule embed_flow_cells:
         runtime=60,
     params:
         code=code_digest("biocross.flow.clusters.cells_file"),
-        figure_code=code_digest("biocross.report.cell_maps"),
+        figure_code=code_digest("biocross.report.figures.cell_maps"),
         levels=config["design"]["levels"],
         max_cells=config["flow"]["clusters"]["umap_cells"],
         seed=config["flow"]["clusters"]["seed"],
@@ -329,8 +329,8 @@ rule plot_clusters:
         mem_mb=1000,
         runtime=20,
     params:
-        code=code_digest("biocross.report.cluster_figures"),
-        agreement_code=code_digest("biocross.report.agreement_figure"),
+        code=code_digest("biocross.report.figures.clusters"),
+        agreement_code=code_digest("biocross.report.figures.agreement"),
         levels=config["design"]["levels"],
         least_f1=config["flow"]["clusters"]["least_agreement"],
     message:

@@ -48,7 +48,7 @@ if with_evaluation(sought=True):
             runtime=20,
         params:
             code=code_digest("biocross.evaluation.run"),
-            figure_code=code_digest("biocross.report.truth_figure"),
+            figure_code=code_digest("biocross.report.figures.truth"),
             samples=list(FLOW_SAMPLES),
             levels=config["design"]["levels"],
             fdr=config["statistics"]["fdr"],

@@ -26,7 +26,7 @@ rule plot_paired_changes:
         mem_mb=1000,
         runtime=20,
     params:
-        code=code_digest("biocross.report.figures"),
+        code=code_digest("biocross.report.figures.paired_changes"),
         declared=CONFIRMATORY_READOUT[:2],
         fdr=config["statistics"]["fdr"],
         levels=config["design"]["levels"],
@@ -53,7 +53,7 @@ rule plot_concordance:
         mem_mb=1000,
         runtime=20,
     params:
-        code=code_digest("biocross.report.concordance_figure"),
+        code=code_digest("biocross.report.figures.concordance"),
     message:
         "Drawing flow cytometry against RNA"
     script:
@@ -76,7 +76,7 @@ rule plot_time_quality:
         + 12 * int(input.size_mb / max(1, len(input.events))),
         runtime=60,
     params:
-        code=code_digest("biocross.report.quality_figures"),
+        code=code_digest("biocross.report.figures.quality"),
     message:
         "Drawing the acquisition of every sample over time"
     script:
@@ -107,7 +107,7 @@ if not GATES_DRAWN_ELSEWHERE:
             mem_mb=memory_by_patient,
             runtime=60,
         params:
-            code=code_digest("biocross.report.settled_figures"),
+            code=code_digest("biocross.report.figures.settled_gates"),
             levels=[
                 COHORT.level(sample)
                 for samples in FLOW_PATIENTS.values()
@@ -140,7 +140,7 @@ if not GATES_DRAWN_ELSEWHERE:
             mem_mb=2000,
             runtime=30,
         params:
-            code=code_digest("biocross.report.settled_figures"),
+            code=code_digest("biocross.report.figures.settled_gates"),
         message:
             "Drawing the borders of all patients, outliers first"
         script:
@@ -166,7 +166,7 @@ rule plot_quality_overview:
         mem_mb=1000,
         runtime=20,
     params:
-        code=code_digest("biocross.report.quality_figures"),
+        code=code_digest("biocross.report.figures.quality"),
         levels=config["design"]["levels"],
     message:
         "Drawing what every sample lost to the quality steps"
@@ -276,7 +276,7 @@ rule write_report:
         mem_mb=1000,
         runtime=20,
     params:
-        code=code_digest("biocross.report.html"),
+        code=code_digest("biocross.report.page.report"),
     message:
         "Writing the report"
     script:

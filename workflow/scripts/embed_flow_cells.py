@@ -1,5 +1,5 @@
 from biocross.flow.clusters.cells_file import embed_flow_cells
-from biocross.report.cell_maps import plot_cell_maps
+from biocross.report.figures.cell_maps import plot_cell_maps
 from biocross.workflow import logged
 
 with logged(snakemake):

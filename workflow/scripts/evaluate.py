@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from biocross.evaluation.run import Results, evaluate_run
-from biocross.report.truth_figure import plot_evaluation
+from biocross.report.figures.truth import plot_evaluation
 from biocross.workflow import logged
 
 with logged(snakemake):

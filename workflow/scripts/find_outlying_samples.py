@@ -1,5 +1,5 @@
 from biocross.flow.clusters.outliers import find_outlying_samples
-from biocross.report.outlier_figures import plot_outliers
+from biocross.report.figures.outliers import plot_outliers
 from biocross.workflow import logged
 
 with logged(snakemake):

@@ -1,5 +1,5 @@
-from biocross.report.agreement_figure import plot_agreement
-from biocross.report.cluster_figures import plot_clusters
+from biocross.report.figures.agreement import plot_agreement
+from biocross.report.figures.clusters import plot_clusters
 from biocross.workflow import logged
 
 with logged(snakemake):

@@ -1,4 +1,4 @@
-from biocross.report.settled_figures import plot_cohort_thresholds
+from biocross.report.figures.settled_gates import plot_cohort_thresholds
 from biocross.workflow import logged
 
 with logged(snakemake):

@@ -1,4 +1,4 @@
-from biocross.report.concordance_figure import plot_concordance
+from biocross.report.figures.concordance import plot_concordance
 from biocross.workflow import logged
 
 with logged(snakemake):

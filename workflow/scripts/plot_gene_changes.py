@@ -1,4 +1,4 @@
-from biocross.report.gene_change_figure import plot_gene_changes
+from biocross.report.figures.gene_changes import plot_gene_changes
 from biocross.workflow import logged
 
 with logged(snakemake):

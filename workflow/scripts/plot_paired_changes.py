@@ -1,4 +1,4 @@
-from biocross.report.figures import plot_paired_changes
+from biocross.report.figures.paired_changes import plot_paired_changes
 from biocross.workflow import logged
 
 with logged(snakemake):

@@ -1,5 +1,5 @@
 from biocross.processes import map_in_processes
-from biocross.report.settled_figures import plot_patient_gating
+from biocross.report.figures.settled_gates import plot_patient_gating
 from biocross.workflow import logged, split
 
 with logged(snakemake):

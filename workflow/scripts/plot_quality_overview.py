@@ -1,4 +1,4 @@
-from biocross.report.quality_figures import plot_losses_by_visit, plot_quality_overview
+from biocross.report.figures.quality import plot_losses_by_visit, plot_quality_overview
 from biocross.workflow import logged
 
 with logged(snakemake):

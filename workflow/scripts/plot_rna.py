@@ -1,4 +1,4 @@
-from biocross.report.rna_figures import plot_rna
+from biocross.report.figures.rna import plot_rna
 from biocross.workflow import logged
 
 with logged(snakemake):

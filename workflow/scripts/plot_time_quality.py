@@ -1,5 +1,5 @@
 from biocross.processes import map_in_processes
-from biocross.report.quality_figures import plot_time_quality
+from biocross.report.figures.quality import plot_time_quality
 from biocross.workflow import logged
 
 with logged(snakemake):

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from biocross.report.flow_quality import FLOW_TABLES
-from biocross.report.html import write_report
+from biocross.report.page.flow_quality import FLOW_TABLES
+from biocross.report.page.report import write_report
 from biocross.workflow import logged
 
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 
 from biocross.cohort.sheets import did_you_mean
 from biocross.errors import BiocrossError
-from biocross.report.figures import change_panels, draw_panel
-from biocross.report.style import STYLE
+from biocross.report.figures.paired_changes import change_panels, draw_panel
+from biocross.report.figures.style import STYLE
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table
 

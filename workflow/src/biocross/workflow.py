@@ -16,6 +16,8 @@ from typing import Any
 from biocross.errors import BiocrossError
 
 _PACKAGE = Path(__file__).parent
+# What a page is made of beside Python.
+PAGE_PARTS = ("*.html", "*.css", "*.js")
 # `from biocross.x import a, b`, over several lines where the names stand in parentheses. Parsing
 # the syntax tree instead would cost every dry run a third of a second.
 _IMPORT = re.compile(r"^\s*(?:from|import)\s+(biocross[\w.]*)(?:\s+import\s+(\([^)]*\)|.*))?", re.M)
@@ -98,8 +100,8 @@ def _collect(module: str, sources: dict[str, bytes]) -> None:
         return
     sources[module] = source.read_bytes()
     if source.parent != _PACKAGE:
-        for template in sorted(source.parent.glob("*.html")):
-            sources[template.name] = template.read_bytes()
+        for part in sorted(p for form in PAGE_PARTS for p in source.parent.glob(form)):
+            sources[part.name] = part.read_bytes()
     for package, names in _IMPORT.findall(sources[module].decode()):
         _collect(package, sources)
         for name in re.findall(r"\w+", names):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.errors import ConfigError
-from biocross.report.plan_figure import TARGET, answered, draw_plan, patients_words
+from biocross.report.figures.plan import TARGET, answered, draw_plan, patients_words
 from biocross.report.words import format_number, plain
 from biocross.statistics.pilot import pilot_variation
 from biocross.statistics.planning import (

@@ -89,6 +89,11 @@ def single_clusters_aside(table: pd.DataFrame, fdr: float) -> str:
     )
 
 
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's rows as mappings from column name to value."""
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
 def leading_rows(table: pd.DataFrame, declared: Sequence[str]) -> pd.DataFrame:
     """Take the rows that the figures of every patient show.
 

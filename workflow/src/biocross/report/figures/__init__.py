@@ -1,0 +1,1 @@
+"""Figures for papers and for the page: they take numbers and draw them."""

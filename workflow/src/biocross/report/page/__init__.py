@@ -1,0 +1,1 @@
+"""The report: one page that answers, shows what the answer rests on, and works offline."""
