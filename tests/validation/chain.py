@@ -9,6 +9,7 @@ from scipy.stats import chi2
 
 from biocross.statistics.kernels.exact import wilcoxon_signed_rank
 from biocross.statistics.kernels.moderation import PairedTest, moderated_paired_t, plain_paired_t
+from biocross.statistics.kernels.quartiles import column_quartiles
 from biocross.statistics.paired_changes import assign_families, judge
 from biocross.statistics.pairs import PairTable
 from biocross.statistics.readouts import Readout, readouts
@@ -74,7 +75,7 @@ def run_chain(pairs: PairTable, readout: str = "percent_of_parent") -> Tested:
             zip(~unknown.T, np.isfinite(test.p), strict=True)
         )
     ]
-    larger, *medians = (_column_medians(a) for a in (np.maximum(before, after), before, after))
+    larger, *medians = (column_quartiles(a)[1] for a in (np.maximum(before, after), before, after))
     return Tested(pairs, read, test, np.array(status), larger, np.minimum(*medians))
 
 
@@ -164,12 +165,3 @@ def pooled_cells_p(pairs: PairTable) -> FloatArray:
         difference = x[1] / n[1] - x[0] / n[0]
         z2 = difference**2 / (common * (1 - common) * (1 / n[0] + 1 / n[1]))
     return np.asarray(chi2.sf(z2, 1))
-
-
-def _column_medians(values: FloatArray) -> FloatArray:
-    """Median of each column's known values, NaN for a column without any."""
-    if not len(values):
-        return np.full(values.shape[1], np.nan)
-    n = (~np.isnan(values)).sum(axis=0)
-    middle = np.stack([(n - 1) // 2, np.minimum(n // 2, len(values) - 1)])
-    return np.take_along_axis(np.sort(values, axis=0), middle, axis=0).mean(axis=0)  # NaN last

@@ -220,6 +220,8 @@ def test_medians_events_and_zeros_over_complete_pairs_only(tables):
     assert row["events_median"] == 40
     assert (row["zeros_baseline"], row["zeros_followup"]) == (1, 1)
     assert (row["baseline_median"], row["followup_median"]) == (4, 1)
+    assert (row["baseline_q1"], row["baseline_q3"]) == (2, 5)  # of 0, 4, 6
+    assert (row["followup_q1"], row["followup_q3"]) == (0.5, 2.5)  # of 0, 1, 4
     assert not row["effect_is_bound"]
 
 

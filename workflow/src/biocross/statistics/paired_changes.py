@@ -1,6 +1,6 @@
 """Did population frequencies change within patients? Tests every population of the long table."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +13,13 @@ from biocross.statistics.families import CONFIRMATORY, correct_families, explora
 from biocross.statistics.kernels.battery import (
     ALPHA,
     Battery,
+    Tests,
     columns_of_tests,
     run_battery,
 )
 from biocross.statistics.kernels.moderation import MIN_PAIRS
 from biocross.statistics.kernels.power import detectable_fold
+from biocross.statistics.kernels.quartiles import column_quartiles
 from biocross.statistics.pairs import (
     PairTable,
     pair_tables,
@@ -26,7 +28,11 @@ from biocross.statistics.pairs import (
     read_table,
 )
 from biocross.statistics.readouts import VALUE_COLUMNS, Readout, readouts
-from biocross.statistics.row_notes import add_drug_notes, add_selection_notes
+from biocross.statistics.row_notes import (
+    add_drug_notes,
+    add_selection_notes,
+    mark_disagreement,
+)
 from biocross.tables import read_rows, write_rows
 
 FloatArray = NDArray[np.float64]
@@ -39,6 +45,7 @@ CHANGE_COLUMNS = (
     *("signflip_p", "signflip_fwer_p", "hodges_lehmann", "rank_biserial", "detectable_fold"),
     *("detectable_fold_family", "equivalent", "agreement", "status", "note"),
     *("detectable_fold_low", "detectable_fold_high"),
+    *("baseline_q1", "baseline_q3", "followup_q1", "followup_q3"),
 )
 NOT_MEASURED = {
     "percent_of_parent": "not measured in these samples",
@@ -82,19 +89,52 @@ def find_paired_changes(
     selected_on
         Populations, or blood counts, that patients were enrolled for.
     """
-    vocabulary = load_vocabulary(Path(populations))
+    rows = all_change_rows(
+        population_pairs(counts, samples, pairs),
+        load_vocabulary(Path(populations)),
+        confirmatory,
+        seed,
+        read_rows(drug_notes) if drug_notes else (),
+        selected_on,
+    )
+    write_rows(changes_out, CHANGE_COLUMNS, rows)
+
+
+def all_change_rows(
+    tables: Iterable[PairTable],
+    vocabulary: Vocabulary,
+    confirmatory: Sequence[str],
+    seed: int,
+    drug_notes: Sequence[Mapping[str, str]] = (),
+    selected_on: Collection[str] = (),
+    tests: Tests = run_battery,
+) -> list[dict[str, Any]]:
+    """Test all tables of a study, correct within families, and add what must be known.
+
+    Parameters
+    ----------
+    tables
+        Of `population_pairs`.
+    vocabulary
+        Names the primary populations, and says which population lies within which.
+    confirmatory, seed, selected_on
+        As for `find_paired_changes`.
+    drug_notes
+        Rows of ``drug_notes.tsv``.
+    tests
+        The tests of one table; the first of them gives ``p_value`` and the interval.
+
+    Returns
+    -------
+    list of dict
+        Rows with `CHANGE_COLUMNS`.
+    """
     primary = {name for name, population in vocabulary.items() if population.primary}
-    rows = [
-        row
-        for table in population_pairs(counts, samples, pairs)
-        for row in change_rows(table, vocabulary, seed)
-    ]
+    rows = [row for table in tables for row in change_rows(table, vocabulary, seed, tests)]
     assign_families(rows, primary, tuple(confirmatory))
-    if drug_notes:
-        add_drug_notes(rows, read_rows(drug_notes))
+    add_drug_notes(rows, drug_notes)
     add_selection_notes(rows, selected_on)
-    columns = ({name: row.get(name) for name in CHANGE_COLUMNS} for row in rows)
-    write_rows(changes_out, CHANGE_COLUMNS, columns)
+    return [{name: row.get(name) for name in CHANGE_COLUMNS} for row in rows]
 
 
 def population_pairs(
@@ -114,13 +154,18 @@ def population_pairs(
     PairTable
         Of the populations that have a parent, with the values that `readouts` needs.
     """
-    table = read_long_table(counts, samples)
-    keys = ("population", "parent")
-    for found in pair_tables(table, read_pair_sheet(pairs), keys, VALUE_COLUMNS):
+    yield from arrange_pairs(read_long_table(counts, samples), read_pair_sheet(pairs))
+
+
+def arrange_pairs(table: pd.DataFrame, pair_sheet: pd.DataFrame) -> Iterator[PairTable]:
+    """Arrange counts as `population_pairs` does, of `read_long_table` and `read_pair_sheet`."""
+    for found in pair_tables(table, pair_sheet, ("population", "parent"), VALUE_COLUMNS):
         yield found.select((found.keys["parent"] != "").to_numpy())
 
 
-def change_rows(pairs: PairTable, vocabulary: Vocabulary, seed: int) -> list[dict[str, Any]]:
+def change_rows(
+    pairs: PairTable, vocabulary: Vocabulary, seed: int, tests: Tests = run_battery
+) -> list[dict[str, Any]]:
     """Test one table of pairs in every readout.
 
     Parameters
@@ -131,6 +176,8 @@ def change_rows(pairs: PairTable, vocabulary: Vocabulary, seed: int) -> list[dic
         Says which population lies within which.
     seed
         Of the sign flips.
+    tests
+        As for `all_change_rows`.
 
     Returns
     -------
@@ -139,7 +186,7 @@ def change_rows(pairs: PairTable, vocabulary: Vocabulary, seed: int) -> list[dic
     """
     rows = []
     for readout in readouts(pairs, vocabulary):
-        battery = run_battery(readout.change, readout.abundance, seed)
+        battery = tests(readout.change, readout.abundance, seed)
         rows += _rows(pairs, readout, battery)
     mark_disagreement(rows)
     return rows
@@ -178,33 +225,6 @@ def assign_families(
             )
 
 
-def mark_disagreement(rows: Sequence[dict[str, Any]]) -> None:
-    """Say in the note where another readout does not show the same change.
-
-    Parameters
-    ----------
-    rows
-        Rows of one table of pairs. A row whose p value is below 0.05 is marked where another
-        readout of the population changes significantly in the other direction, or neither
-        significantly nor by half as much.
-    """
-    by_population: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["status"] == "tested":
-            by_population.setdefault(row["population"], []).append(row)
-    for readings in by_population.values():
-        for row in readings:
-            if row["p_value"] >= ALPHA:
-                continue
-            own = np.log(row["effect"])
-            for other in readings:
-                theirs = np.log(other["effect"]) * np.sign(own)
-                sure = other["p_value"] < ALPHA
-                if (sure and theirs < 0) or (not sure and theirs < abs(own) / 2):
-                    what = f"{other['readout']} does not show it (× {other['effect']:.2f})"
-                    row["note"] = "; ".join(filter(None, [row["note"], what]))
-
-
 def batch_caveat(batches: Sequence[tuple[str, str]]) -> str:
     """Say whether batch and visit can be told apart in a table of pairs.
 
@@ -234,8 +254,8 @@ class _Columns(NamedTuple):
 
     names: list[dict[str, str]]
     caveat: str
-    baseline_median: FloatArray
-    followup_median: FloatArray
+    baseline: FloatArray
+    followup: FloatArray
     events_median: FloatArray
     least_median: FloatArray
     numbers: dict[str, FloatArray]
@@ -256,23 +276,13 @@ def _rows(pairs: PairTable, readout: Readout, battery: Battery) -> list[dict[str
             for values in pairs.keys.astype(str).itertuples(index=False, name=None)
         ],
         batch_caveat(pairs.batches),
-        _column_medians(baseline),
-        _column_medians(followup),
-        _column_medians(np.maximum(before, after)),
-        np.minimum(_column_medians(before), _column_medians(after)),
+        column_quartiles(baseline),
+        column_quartiles(followup),
+        column_quartiles(np.maximum(before, after))[1],
+        np.minimum(column_quartiles(before)[1], column_quartiles(after)[1]),
         _numbers(battery),
     )
     return [_row(pairs, readout, battery, columns, column) for column in range(len(columns.names))]
-
-
-def _column_medians(values: FloatArray) -> FloatArray:
-    """Median of the known values of each column; NaN for a column without any."""
-    if not len(values):
-        return np.full(values.shape[1], np.nan)
-    ordered = np.sort(values, axis=0)  # NaN last
-    n = (~np.isnan(values)).sum(axis=0)
-    middle = np.stack([np.maximum(n - 1, 0) // 2, np.minimum(n // 2, len(values) - 1)])
-    return np.asarray(np.take_along_axis(ordered, middle, axis=0).mean(axis=0))
 
 
 def _row(
@@ -305,8 +315,8 @@ def _row(
     }
     if complete.any():
         row |= {
-            "baseline_median": float(columns.baseline_median[column]),
-            "followup_median": float(columns.followup_median[column]),
+            **_quartiles("baseline", columns.baseline[:, column]),
+            **_quartiles("followup", columns.followup[:, column]),
             "effect": float(np.exp(test.estimate[column])),
         }
         if not np.isnan(before + after).any():
@@ -321,6 +331,10 @@ def _row(
         row["equivalent"] = bool(battery.equivalent[column])
         row["agreement"] = int(battery.agreement[column])
     return row
+
+
+def _quartiles(when: str, values: FloatArray) -> dict[str, float]:
+    return {f"{when}_{of}": float(v) for of, v in zip(("q1", "median", "q3"), values, strict=True)}
 
 
 def _numbers(battery: Battery) -> dict[str, FloatArray]:

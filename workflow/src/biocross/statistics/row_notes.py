@@ -3,6 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from biocross.statistics.kernels.battery import ALPHA
+
 SELECTED = (
     "patients were enrolled for their {population} at baseline, so that some of the change is "
     "regression to the mean; only a control arm tells how much"
@@ -40,6 +44,33 @@ def add_selection_notes(rows: Sequence[dict[str, Any]], selected_on: Collection[
     for row in rows:
         if row["population"] in populations and row["n_pairs"]:
             _add(row, SELECTED.format(population=row["population"]))
+
+
+def mark_disagreement(rows: Sequence[dict[str, Any]]) -> None:
+    """Say in the note where another readout does not show the same change.
+
+    Parameters
+    ----------
+    rows
+        Rows of one table of pairs. A row whose p value is below 0.05 is marked where another
+        readout of the population changes significantly in the other direction, or neither
+        significantly nor by half as much.
+    """
+    by_population: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["status"] == "tested":
+            by_population.setdefault(row["population"], []).append(row)
+    for readings in by_population.values():
+        for row in readings:
+            if row["p_value"] >= ALPHA:
+                continue
+            own = np.log(row["effect"])
+            for other in readings:
+                theirs = np.log(other["effect"]) * np.sign(own)
+                sure = other["p_value"] < ALPHA
+                if (sure and theirs < 0) or (not sure and theirs < abs(own) / 2):
+                    what = f"{other['readout']} does not show it (× {other['effect']:.2f})"
+                    _add(row, what)
 
 
 def _add(row: dict[str, Any], words: str) -> None:

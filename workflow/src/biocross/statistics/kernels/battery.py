@@ -1,12 +1,17 @@
 """Every test of one table of changes, side by side."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocross.statistics.kernels.exact import hodges_lehmann, rank_biserial, wilcoxon_signed_rank
-from biocross.statistics.kernels.moderation import PairedTest, moderated_paired_t
+from biocross.statistics.kernels.moderation import (
+    PairedTest,
+    moderated_paired_t,
+    plain_paired_t,
+)
 from biocross.statistics.kernels.permutation import sign_flip_test
 from biocross.statistics.kernels.power import (
     FoldRange,
@@ -109,6 +114,47 @@ def beside(primary: PairedTest, differences: FloatArray, seed: int) -> Battery:
         ).equivalent,
         agreement=same.sum(axis=0),
     )
+
+
+def plain_battery(differences: FloatArray, _abundance: FloatArray | None, seed: int) -> Battery:
+    """Run all tests with the plain paired t as the primary one; as `run_battery`."""
+    return beside(plain_paired_t(differences), differences, seed)
+
+
+def wilcoxon_battery(differences: FloatArray, _abundance: FloatArray | None, seed: int) -> Battery:
+    """Run all tests with the exact signed-rank test as the primary one; as `run_battery`.
+
+    The estimate and its interval are those of Hodges and Lehmann. There is no statistic with
+    degrees of freedom, hence neither a detectable fold nor a verdict of equivalence.
+    """
+    plain = plain_paired_t(differences)
+    location = hodges_lehmann(differences)
+    testable = np.isfinite(plain.p)
+    empty = np.full(testable.shape, np.nan)
+    p, low, high = (
+        np.where(testable, values, np.nan)
+        for values in (wilcoxon_signed_rank(differences), location.low, location.high)
+    )
+    primary = plain._replace(
+        estimate=location.estimate,
+        standard_error=empty,
+        t=empty,
+        df=empty,
+        p=p,
+        low=low,
+        high=high,
+        s2_post=empty,
+    )
+    return beside(primary, differences, seed)
+
+
+# What may be the primary test of a table of changes, seed and trend covariate given.
+Tests = Callable[[FloatArray, FloatArray | None, int], Battery]
+TESTS: dict[str, Tests] = {
+    "moderated": run_battery,
+    "plain_t": plain_battery,
+    "wilcoxon": wilcoxon_battery,
+}
 
 
 def columns_of_tests(battery: Battery) -> dict[str, FloatArray]:
