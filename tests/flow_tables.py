@@ -9,7 +9,7 @@ from biocross.flow.marker_shifts import SUMMARY_COLUMNS
 from biocross.flow.prepare import REPAIR_COLUMNS, WARNING_COLUMNS
 from biocross.flow.residual_spillover import RESIDUAL_COLUMNS
 from biocross.report.page.flow_quality import FLOW_TABLES
-from biocross.statistics.quality_loss import LOSS_COLUMNS
+from biocross.statistics.quality_loss import LOSS_COLUMNS, SAMPLE_LOSS_COLUMNS
 from biocross.tables import write_rows
 
 WHO = {"treatment": "mepolizumab", "contrast": "b - a"}
@@ -22,6 +22,10 @@ ROWS = {
             dict(zip(LEDGER_COLUMNS, ("S1", "doublet", 9, 1, 0.11, "by SSC-A"), strict=True)),
             dict(zip(LEDGER_COLUMNS, ("S2", "read", 0, 0, 0, "excluded: cut off"), strict=True)),
         ],
+    ),
+    "sample_losses": (
+        SAMPLE_LOSS_COLUMNS,
+        [{"sample_id": "S1", "events": 9, "lost_percent": 11.1, "outlying": False}],
     ),
     "thresholds": (
         ("patient_id", "threshold", "marker", "population", "source", "value", "depth", "flag"),
@@ -73,10 +77,8 @@ ROWS = {
 
 
 def flow_tables(folder):
-    """Write one of each and return their paths by name, the figure included."""
+    """Write one of each and return their paths by name."""
     paths = {name: folder / f"{name}.tsv" for name in FLOW_TABLES}
     for name, (columns, rows) in ROWS.items():
         write_rows(paths[name], columns, rows)
-    paths["quality_overview"] = folder / "overview.svg"
-    paths["quality_overview"].write_text("<?xml?><svg><text>bars</text></svg>")
     return paths

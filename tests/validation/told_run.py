@@ -16,7 +16,7 @@ from biocross.cohort.provenance import record_provenance
 from biocross.flow.marker_shifts import measure_marker_shifts
 from biocross.flow.residual_spillover import find_residual_spillover
 from biocross.flow.summary import summarise_flow
-from biocross.report.figures.quality import plot_quality_overview
+from biocross.report.figures.quality_overview import plot_quality_overview
 from biocross.report.page.report import write_report
 from biocross.statistics.calibration import calibrate_run
 from biocross.statistics.clinical import find_clinical_associations
@@ -168,14 +168,14 @@ def _find(run: Run, cohort: Mapping[str, Path]) -> None:
 
 def _report(run: Run, cohort: Mapping[str, Path]) -> None:
     ledger, overview = run.path("ledger.tsv"), run.path("overview.svg")
-    plot_quality_overview(ledger, cohort["samples"], overview, run.levels)
+    plot_quality_overview(ledger, cohort["samples"], overview, levels=run.levels)
     write_rows(run.path("channels.tsv"), CHANNEL_COLUMNS, ())
     flow: dict[str, Any] = {name: run.path(f"{name}.tsv") for name in _FLOW}
     write_report(
         statistics={name: run.path(f"{name}.tsv") for name in (*_STATISTICS, "drug_notes")},
         counts=run.path("counts.tsv"),
-        **cohort,
-        flow=flow | {"quality_overview": overview},
+        cohort=cohort,
+        flow=flow,
         versions=run.path("provenance", "versions.tsv"),
         config=run.path("provenance", "config.yaml"),
         populations=run.inputs["populations"],

@@ -235,10 +235,30 @@ rule plot_rna:
         samples=rules.check_cohort.output.samples,
         populations=INPUTS["populations"],
     output:
-        maps=figure_files("rna", "umap"),
-        composition=figure_files("rna", "composition"),
-        integration=figure_files("rna", "integration"),
-        markers=figure_files("rna", "markers"),
+        maps=shown_figure(
+            *("rna", "umap"),
+            question="How do the cells of all libraries lie?",
+            category="Single-cell RNA",
+            caption="rna_maps",
+        ),
+        composition=shown_figure(
+            *("rna", "composition"),
+            question="What is every sample made of?",
+            category="Single-cell RNA",
+            caption="rna_composition",
+        ),
+        integration=shown_figure(
+            *("rna", "integration"),
+            question="Do batches mix?",
+            category="Single-cell RNA",
+            caption="rna_integration",
+        ),
+        markers=shown_figure(
+            *("rna", "markers"),
+            question="Do the named cells have their markers?",
+            category="Single-cell RNA",
+            caption="rna_markers",
+        ),
     log:
         log_path("plot_rna"),
     benchmark:
@@ -260,7 +280,12 @@ rule plot_gene_changes:
         changes=rules.find_gene_changes.output.changes,
         populations=INPUTS["populations"],
     output:
-        figure=figure_files("rna", "gene_changes"),
+        figure=shown_figure(
+            *("rna", "gene_changes"),
+            question="Which genes changed?",
+            category="Single-cell RNA",
+            caption="gene_changes_figure",
+        ),
     log:
         log_path("plot_gene_changes"),
     benchmark:

@@ -255,7 +255,12 @@ rule find_outlying_samples:
             caption="../report/outliers.rst",
             category="Flow cytometry",
         ),
-        figures=figure_files("clusters", "samples"),
+        figures=shown_figure(
+            *("clusters", "samples"),
+            question="Which samples are unlike the others?",
+            category="Flow cytometry",
+            caption="outliers",
+        ),
     log:
         log_path("find_outlying_samples"),
     benchmark:
@@ -289,7 +294,12 @@ rule embed_flow_cells:
         populations=INPUTS["populations"],
     output:
         cells=OUT / "flow" / "cells.h5ad",
-        figures=figure_files("clusters", "umap"),
+        figures=shown_figure(
+            *("clusters", "umap"),
+            question="How do the cells of all samples lie?",
+            category="Flow cytometry",
+            caption="umap",
+        ),
     log:
         log_path("embed_flow_cells"),
     benchmark:
@@ -318,9 +328,24 @@ rule plot_clusters:
         samples=rules.check_cohort.output.samples,
         populations=INPUTS["populations"],
     output:
-        heat_map=figure_files("clusters", "markers"),
-        sizes=figure_files("clusters", "sizes"),
-        agreement=figure_files("clusters", "agreement"),
+        heat_map=shown_figure(
+            *("clusters", "markers"),
+            question="What are the clusters?",
+            category="Flow cytometry",
+            caption="clusters",
+        ),
+        sizes=shown_figure(
+            *("clusters", "sizes"),
+            question="How large are the clusters at every visit?",
+            category="Flow cytometry",
+            caption="clusters",
+        ),
+        agreement=shown_figure(
+            *("clusters", "agreement"),
+            question="Do gates and clusters hold the same cells?",
+            category="Flow cytometry",
+            caption="agreement",
+        ),
     log:
         log_path("plot_clusters"),
     benchmark:

@@ -91,9 +91,24 @@ def benchmark_path(*parts):
 
 
 def figure_files(*parts):
-    """Return a figure for papers (PDF), for pages (SVG) and for slides (PNG)."""
+    """Return a figure for papers (PDF), pages (SVG) and slides (PNG), and its source (TSV)."""
     folder = OUT.joinpath("figures", *parts[:-1])
-    return [folder / f"{parts[-1]}.{form}" for form in ("pdf", "svg", "png")]
+    return [folder / f"{parts[-1]}.{form}" for form in ("pdf", "svg", "png", "tsv")]
+
+
+def shown_figure(*parts, question, category, caption=None):
+    """Return the files of a figure; `snakemake --report` shows the SVG and its source table."""
+    about = {
+        "caption": f"../report/{caption or parts[-1]}.rst",
+        "category": category,
+        "subcategory": "Figures",
+    }
+    pdf, svg, png, tsv = figure_files(*parts)
+    figure, source = (
+        {"question": question, "form": form} for form in ("figure", "source table")
+    )
+    shown = report(svg, **about, labels=figure), report(tsv, **about, labels=source)
+    return [pdf, shown[0], png, shown[1]]
 
 
 def events_of(patient):
@@ -234,6 +249,27 @@ def per_patient_figures():
     ]
 
 
+def study_figures():
+    """Return the figures that every study has."""
+    names = {
+        "changes": ("forest", "volcano", "heat_map", "rare_events"),
+        "cohort": ("patient_flow", "visit_grid"),
+        "clinic": ("associations", "response", "eosinophils"),
+    }
+    names["changes"] += ("specifications", "calibration")
+    each = [figure_files(folder, name) for folder in names for name in names[folder]]
+    return [
+        *figure_files("paired_changes"),
+        *(file for files in each for file in files),
+    ]
+
+
+def quality_figures():
+    """Return the figures of what the quality steps of flow cytometry set aside."""
+    names = ("overview", "losses_by_visit") if FLOW_SAMPLES else ()
+    return [file for name in names for file in figure_files("flow_quality", name)]
+
+
 def cluster_results():
     """Return what is made of clusters beside the long tables."""
     if not with_clusters(sought=True):
@@ -262,13 +298,18 @@ def rna_results():
     if not LIBRARIES:
         return []
     tables = ("ledger", "loss_changes", "resolutions", "quality_recheck")
-    figures = ("umap", "composition", "integration", "markers", "gene_changes")
     return [
         OUT / "statistics" / "gene_changes.tsv",
         *concordance_figures(),
         *(OUT / "cells" / f"{name}.tsv" for name in tables),
-        *(file for name in figures for file in figure_files("rna", name)),
+        *rna_figures(),
     ]
+
+
+def rna_figures():
+    """Return the figures of single-cell RNA."""
+    names = ("umap", "composition", "integration", "markers", "gene_changes")
+    return [file for name in names for file in figure_files("rna", name) if LIBRARIES]
 
 
 def per_patient_gates():

@@ -2,7 +2,7 @@
 #                  tables, results/statistics/, gates and clusters event by event.
 # OUTPUTS: results/evaluation/: events.tsv, frequencies.tsv, findings.tsv, rates.tsv,
 #          concordance.tsv;
-#          results/figures/evaluation.{pdf,svg,png}: what was found beside what is true.
+#          results/figures/evaluation.{pdf,svg,png,tsv}: what was found beside what is true.
 
 if with_evaluation(sought=True):
 
@@ -34,9 +34,9 @@ if with_evaluation(sought=True):
             findings=OUT / "evaluation" / "findings.tsv",
             rates=OUT / "evaluation" / "rates.tsv",
             concordance=OUT / "evaluation" / "concordance.tsv",
-            figure=report(
-                figure_files("evaluation"),
-                caption="../report/evaluation.rst",
+            figure=shown_figure(
+                "evaluation",
+                question="Was found what had been planted?",
                 category="Evaluation",
             ),
         log:

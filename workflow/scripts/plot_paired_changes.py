@@ -10,7 +10,5 @@ with logged(snakemake):
         levels=snakemake.params.levels,
         fdr=snakemake.params.fdr,
         declared=snakemake.params.declared,
-        pdf_out=snakemake.output.pdf,
-        svg_out=snakemake.output.svg,
-        png_out=snakemake.output.png,
+        figures_out=snakemake.output.figure,
     )

@@ -1,11 +1,7 @@
-from biocross.report.figures.quality import plot_losses_by_visit, plot_quality_overview
+from biocross.report.figures.quality_overview import plot_losses_by_visit, plot_quality_overview
 from biocross.workflow import logged
 
 with logged(snakemake):
-    source = {
-        "ledger": snakemake.input.ledger,
-        "samples": snakemake.input.samples,
-        "levels": snakemake.params.levels,
-    }
-    plot_quality_overview(**source, figure_out=snakemake.output.overview)
-    plot_losses_by_visit(**source, figure_out=snakemake.output.by_visit)
+    files, levels = (snakemake.input.ledger, snakemake.input.samples), snakemake.params.levels
+    plot_quality_overview(*files, *snakemake.output.overview, levels=levels)
+    plot_losses_by_visit(*files, *snakemake.output.by_visit, levels=levels)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from biocross.report.page.flow_quality import FLOW_TABLES
-from biocross.report.page.report import write_report
+from biocross.report.page.report import CHAPTERS_WITH_FIGURES, write_report
 from biocross.workflow import logged
 
 
@@ -14,17 +14,13 @@ with logged(snakemake):
     write_report(
         statistics=by_name(inputs["statistics"]),
         counts=inputs["counts"],
-        samples=inputs["samples"],
-        pairs=inputs["pairs"],
-        flow={name: inputs[name] for name in (*FLOW_TABLES, "quality_overview") if name in inputs},
+        cohort=by_name(inputs["cohort"]),
+        flow={name: inputs[name] for name in FLOW_TABLES if name in inputs},
         versions=inputs["versions"],
         config=inputs["config"],
         populations=inputs["populations"],
         report_out=snakemake.output.report,
         clusters=by_name(inputs.get("clusters", [])),
         rna=by_name([*inputs.get("rna", []), *inputs.get("both", [])]),
-        figures={
-            chapter: inputs.get(f"{chapter}_figures", [])
-            for chapter in ("cluster", "rna", "concordance")
-        },
+        figures={name: inputs.get(f"{name}_figures", []) for name in CHAPTERS_WITH_FIGURES},
     )

@@ -7,12 +7,8 @@ import pytest
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.report.figures.agreement import plot_agreement
 from biocross.report.figures.cell_maps import MapPanel, draw_cell_maps
-from biocross.report.figures.clusters import (
-    cluster_medians,
-    cluster_percents,
-    plot_clusters,
-    read_clusters,
-)
+from biocross.report.figures.cluster_sizes import cluster_percents
+from biocross.report.figures.clusters import cluster_medians, plot_clusters, read_clusters
 from biocross.report.figures.outliers import plot_outliers
 from biocross.tables import write_rows
 

@@ -179,9 +179,7 @@ def test_figure_in_three_formats_without_dates(tables, tmp_path):
             levels=LEVELS,
             fdr=0.05,
             declared=("flow", "gate"),
-            pdf_out=outs["pdf"],
-            svg_out=outs["svg"],
-            png_out=outs["png"],
+            figures_out=list(outs.values()),
         )
         return {kind: path.read_bytes() for kind, path in outs.items()}
 
@@ -201,13 +199,13 @@ def test_figure_shows_the_declared_source(tables, tmp_path):
     changes, paths = tables.changes_file(), tables.write()
     titles = {}
     for source in ("gate", "cluster", "table"):
-        outs = {f"{kind}_out": tmp_path / f"{source}.{kind}" for kind in ("pdf", "svg", "png")}
+        out = tmp_path / f"{source}.svg"
         plot_paired_changes(
             changes,
             *(paths["counts"], paths["samples"], paths["pairs"]),
-            **{"levels": LEVELS, "fdr": 0.05, "declared": ("flow", source), **outs},
+            **{"levels": LEVELS, "fdr": 0.05, "declared": ("flow", source), "figures_out": [out]},
         )
-        titles[source] = re.findall(r">(pop [01][^<]*)<", outs["svg_out"].read_text())
+        titles[source] = re.findall(r">(pop [01][^<]*)<", out.read_text())
     assert titles["gate"] == ["pop 0", "pop 1"]
     assert titles["cluster"] == ["pop 0 (clusters)", "pop 1 (clusters)"]
     assert sorted(titles["table"]) == sorted([*titles["gate"], *titles["cluster"]])

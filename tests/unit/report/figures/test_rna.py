@@ -32,10 +32,13 @@ def sheet_rows():
 def drawn(monkeypatch):
     """Keep the figures that are saved."""
     kept = []
+
+    def keep(figure, *paths, source, columns):
+        kept.append(figure)
+        figure.source = [{name: row.get(name) for name in columns} for row in source]
+
     for module in ("rna", "rna_markers"):
-        monkeypatch.setattr(
-            f"biocross.report.figures.{module}.save_figure", lambda figure, *paths: kept.append(figure)
-        )
+        monkeypatch.setattr(f"biocross.report.figures.{module}.save_figure", keep)
     return kept
 
 

@@ -1,58 +1,6 @@
-import base64
-import io
-import re
+"""What a chapter says besides figures and tables."""
 
-import matplotlib.pyplot as plt
-import pytest
-from PIL import Image
-
-from biocross.report.figures.style import save_figure
-from biocross.report.page.chapters import MOST_BYTES, open_in_scanpy, pictures_of
-
-CAPTIONS = {"second": ("Two <b>", "The second."), "first": ("One", "The first.")}
-
-
-@pytest.fixture
-def figures(tmp_path):
-    paths = []
-    for name in ("first", "second", "third"):
-        figure, axis = plt.subplots(figsize=(4, 3))
-        axis.plot([1, 2])
-        own = [tmp_path / f"{name}.{form}" for form in ("pdf", "svg", "png")]
-        save_figure(figure, *own)
-        paths += own
-    return paths
-
-
-def test_small_figures_are_drawn(figures):
-    pictures = pictures_of(figures, CAPTIONS, folded=("first",))
-    assert [picture.title for picture in pictures] == ["Two <b>", "One", "third"]
-    assert all(picture.markup.startswith("<svg") for picture in pictures)
-    assert [picture.folded for picture in pictures] == [False, True, False]
-
-
-def test_large_figures_are_pictures_as_large_as_drawn(figures, tmp_path):
-    svg = tmp_path / "second.svg"
-    svg.write_text(svg.read_text() + "<!--" + "x" * MOST_BYTES + "-->")
-    picture, *_ = pictures_of(figures, CAPTIONS)
-    assert 'alt="Two &lt;b&gt;"' in picture.markup
-    assert 'width="384" height="288"' in picture.markup
-    encoded = re.search(r"base64,([^\"]+)", picture.markup).group(1)
-    content = base64.b64decode(encoded)
-    assert Image.open(io.BytesIO(content)).size == (800, 600)
-    assert len(content) < (tmp_path / "second.png").stat().st_size
-
-
-def test_a_large_drawing_is_better_than_none(figures, tmp_path):
-    svg = tmp_path / "first.svg"
-    svg.write_text(svg.read_text() + "<!--" + "x" * MOST_BYTES + "-->")
-    (picture,) = pictures_of([svg], CAPTIONS)
-    assert picture.markup.startswith("<svg")
-
-
-def test_figures_for_papers_alone_have_no_place(figures):
-    assert pictures_of([path for path in figures if path.suffix == ".pdf"], CAPTIONS) == []
-    assert pictures_of([], CAPTIONS) == []
+from biocross.report.page.chapters import open_in_scanpy
 
 
 def test_how_to_open_the_cells(tmp_path):

@@ -10,11 +10,11 @@ def test_what_both_methods_support(tmp_path):
     assert "1 change shown by flow cytometry alone: pop 2" in text
     assert "In 1 comparison neither method shows a change." in text
     shown = {section.name: section for section in found.tables}
-    assert [cells[2:4] for cells, _ in shown["both_combined_findings"].rows] == [
+    assert [cells[2:4] for cells, _ in shown["combined_findings"].rows] == [
         ["ILC2", "both"],
         ["pop 2", "flow alone"],
     ]
-    change, frequency = (cells for cells, _ in shown["both_concordance"].rows)
+    change, frequency = (cells for cells, _ in shown["concordance"].rows)
     assert change[6] == "0.7 (0.2 to 0.9)"
     assert change[9] == "7 of 8"
     assert (frequency[6], frequency[9]) == ("–", "–")

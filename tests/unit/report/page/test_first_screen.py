@@ -3,7 +3,12 @@ import pytest
 from chapter_tables import rna_tables
 from long_tables import LongTables, fill
 
-from biocross.report.page.first_screen import answer, marker_findings, other_ways, warnings_first
+from biocross.report.page.first_screen import (
+    answer,
+    calibration_cautions,
+    marker_findings,
+    other_ways,
+)
 from biocross.statistics.calibration_rows import CALIBRATION_COLUMNS
 from biocross.statistics.finding import SPECIFICATION_COLUMNS
 from biocross.statistics.marker_changes import MARKER_CHANGE_COLUMNS
@@ -101,16 +106,19 @@ def test_words_on_the_other_method(tmp_path):
     assert other_ways(None, None, "flow") == {}
 
 
-def test_inflation_is_said_of_what_may_open_the_report(changes, tmp_path):
+def test_inflation_is_said_once_and_of_what_may_open_the_report(tmp_path):
     path = tmp_path / "calibration.tsv"
     row = {"scope": "class", "verdict": "inflated", "rate": 0.12, "treatment": "drug"}
     row |= {"contrast": "b - a", "readout": "composition", "what": "20 to 100 events"}
     sources = ("gate", "cluster", "single_cluster", "unstable_cluster")
     write_rows(path, CALIBRATION_COLUMNS, [row | {"source": source} for source in sources])
-    lines = warnings_first(changes, path)
-    assert len(lines) == 2
-    assert "composition: with visits swapped at random 12 % instead" in lines[0]
-    assert "composition, clusters: with" in lines[1]
+    (line,) = calibration_cautions(path)
+    assert "with visits swapped at random 5 % of the populations should fall below 0.05" in line
+    assert "drug, b - a: 12 % of those with 20 to 100 events (composition), 12 % of" in line
+    assert line.count("composition") == 2
+    assert "composition, clusters" in line
+    write_rows(path, CALIBRATION_COLUMNS, [row | {"source": "gate", "verdict": "ok"}])
+    assert calibration_cautions(path) == calibration_cautions(None) == []
 
 
 def test_markers_are_told_once_and_strongest_first(tmp_path):

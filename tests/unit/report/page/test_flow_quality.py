@@ -4,7 +4,6 @@ from flow_tables import flow_tables
 from biocross.report.page.flow_quality import (
     border_warnings,
     flow_warnings,
-    inline_svg,
     ledger_rows,
     threshold_rows,
 )
@@ -59,10 +58,6 @@ def test_thresholds_in_short(tmp_path):
     assert row["sources"] == "valley: 2, tail: 1"
     assert row["flags"] == "no valley: 1"
     assert row["population"] == "all cells"
-
-
-def test_a_figure_stands_in_the_page_without_its_prologue(tmp_path):
-    assert inline_svg(flow_tables(tmp_path)["quality_overview"]).startswith("<svg>")
 
 
 def test_borders_that_were_mostly_not_found_are_doubted(tmp_path):

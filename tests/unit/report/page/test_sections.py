@@ -45,9 +45,9 @@ def test_single_clusters_do_not_drown_the_others(tmp_path):
     rows += [change("unstable_single_cluster", 0.01, "cluster_77")]
     shown = section("paired_changes", CHANGE_COLUMNS, rows, tmp_path)
     found = [cells[4] for cells, _ in shown.rows]
-    assert found == ["one cluster, unstable", "clusters, unstable", "clusters", "gate"]
+    assert found == ["clusters, unstable", "clusters", "gate", "one cluster, unstable"]
     assert "(51 tests)" in shown.aside
-    assert [called for _, called in shown.rows] == [True, False, False, False]
+    assert [called for _, called in shown.rows] == [False, False, False, True]
 
 
 def test_rna_is_called_so(tmp_path):

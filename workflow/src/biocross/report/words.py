@@ -89,6 +89,14 @@ def subject(row: Mapping[str, Any]) -> str:
     return plain(row["population"]) + (f" ({how})" if how not in ("", "gate", "table") else "")
 
 
+def unit_words(row: Mapping[str, Any]) -> str:
+    """Name the unit of a row's medians: percent of its parent, cells/µl."""
+    return {
+        "percent_of_parent": f"% of {plain(row['parent'])}",
+        "cells_per_ul": "cells/µl",
+    }.get(row["readout"], plain(row["readout"]))
+
+
 def during(row: Mapping[str, Any], contrast_column: str) -> str:
     """Say when a change was seen: during a treatment, never due to it.
 
@@ -136,11 +144,9 @@ def finding(row: Mapping[str, Any], contrast_column: str) -> str:
         what = f"{marker} in {subject(row)} {verb} from {before} to {after}"
         what = f"{what} {level}".strip()
     else:
-        unit = {
-            "percent_of_parent": f"% of {plain(row['parent'])}",
-            "cells_per_ul": "cells/µl",
-        }.get(row["readout"], plain(row["readout"]))
-        what = f"{subject(row)} {verb} from {before} to {after} {unit}"
+        what = f"{subject(row)} {verb} from {before} to {after} {unit_words(row)}"
+        if row["readout"] == "composition":
+            what = f"{subject(row)} {verb} beside the other populations"
     caveat = f"; {plain(row['note'])}" if isinstance(row["note"], str) and row["note"] else ""
     return (
         f"{what} {during(row, contrast_column)}: {format_effect(row)}, "

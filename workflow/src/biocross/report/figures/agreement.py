@@ -13,6 +13,9 @@ from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_fi
 from biocross.report.words import plain
 from biocross.tables import read_rows
 
+AGREEMENT_FIGURE_COLUMNS = (
+    *("population", "f1", "f1_low", "f1_median", "f1_high", "n_gate", "n_cluster"),
+)
 # Right ends of the columns of numbers beside the plot, in its widths.
 COUNT_PLACES = (1.25, 1.55)
 
@@ -64,7 +67,7 @@ def plot_agreement(
             f"half; orange: F1 over all samples below {least_f1:g}"
         )
         figure.text(0.02, 1 - 0.1 / height, title, fontsize=7, va="top")
-        save_figure(figure, *figures_out)
+        save_figure(figure, *figures_out, source=rows, columns=AGREEMENT_FIGURE_COLUMNS)
 
 
 def _draw_agreement(axis: Axes, place: int, row: Mapping[str, str], least_f1: float) -> None:

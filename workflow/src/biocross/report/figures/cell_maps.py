@@ -18,6 +18,8 @@ from biocross.report.words import plain
 Floats = NDArray[np.floating[Any]]
 Colours = Mapping[str, str]
 
+# One row per cell of a map.
+MAP_COLUMNS = ("umap_1", "umap_2", "population", "visit", "treatment", "batch", "patient_id")
 # Points.
 PANEL, GAP, HEAD, MARGIN = 235.0, 14.0, 40.0, 10.0
 PIXELS = 64
@@ -40,12 +42,15 @@ class MapPanel(NamedTuple):
         By name.
     on_map
         Whether the names stand on the map, or above it.
+    column
+        What the names are called in the source table.
     """
 
     title: str
     names: Sequence[str]
     colours: Colours
     on_map: bool = False
+    column: str = "population"
 
 
 def plot_cell_maps(cells: Path | str, *figures_out: Path | str) -> None:
@@ -70,7 +75,7 @@ def plot_cell_maps(cells: Path | str, *figures_out: Path | str) -> None:
             colours = dict(zip(order, data.uns[f"{column}_colors"], strict=True))
             words = {"population": "Population of the cluster", "patient_id": "Patient"}
             title = words.get(column, column.capitalize())
-            panels.append(MapPanel(title, names, colours, column == "population"))
+            panels.append(MapPanel(title, names, colours, column == "population", column))
     draw_cell_maps(places, panels, len(set(data.obs["sample_id"])), *figures_out)
 
 
@@ -106,7 +111,29 @@ def draw_cell_maps(
             "markers. Neighbours are alike; distances and areas have no units."
         )
         figure.text(MARGIN / width, 1 - 6 / height, words, va="top", fontsize=7)
-        save_figure(figure, *figures_out)
+        source = map_source(places, panels)
+        save_figure(figure, *figures_out, source=source, columns=MAP_COLUMNS)
+
+
+def map_source(places: Floats, panels: Sequence[MapPanel]) -> Iterator[dict[str, Any]]:
+    """Yield a row per cell of a map: where it lies, and what its colours mean.
+
+    Parameters
+    ----------
+    places
+        Shape (cells, 2).
+    panels
+        What the colours mean.
+
+    Yields
+    ------
+    dict
+        Of `MAP_COLUMNS`, places to three decimals.
+    """
+    names = {panel.column: panel.names for panel in panels}
+    for number, (x, y) in enumerate(np.round(np.asarray(places, dtype=np.float64), 3)):
+        own = {column: values[number] for column, values in names.items()}
+        yield {"umap_1": float(x), "umap_2": float(y), **own}
 
 
 def _draw_panel(axis: Axes, places: Floats, panel: MapPanel, tile: Tile) -> None:

@@ -29,6 +29,7 @@ from biocross.tables import read_rows
 
 Row = Mapping[str, str]
 
+CLOUD_COLUMNS = ("panel", "group", "flow", "rna", "said")
 PANELS_ACROSS = 4
 PANEL = (1.72, 1.85)
 # Patients below which a panel would show nothing.
@@ -263,7 +264,17 @@ def draw_clouds(clouds: Sequence[Cloud], title: str, draw: Any, *figures_out: Pa
             said = "no population was measured by both methods in the same patients"
             axes[0, 0].text(0.5, 0.5, said, ha="center", transform=axes[0, 0].transAxes)
         figure.suptitle(title, fontsize=7, x=0.01, ha="left")
-        save_figure(figure, *figures_out)
+        save_figure(figure, *figures_out, source=_source(clouds), columns=CLOUD_COLUMNS)
+
+
+def _source(clouds: Sequence[Cloud]) -> Iterator[dict[str, Any]]:
+    for cloud in clouds:
+        for name, values in cloud.points.items():
+            for flow, rna in values.T:
+                yield {
+                    **{"panel": cloud.title, "group": name, "flow": float(flow)},
+                    **{"rna": float(rna), "said": cloud.subtitle.replace("\n", "; ")},
+                }
 
 
 def _draw_frequencies(axis: Axes, cloud: Cloud, colours: Mapping[str, str]) -> None:

@@ -15,6 +15,11 @@ from biocross.report.words import plain
 
 Row = Mapping[str, str]
 
+FINDINGS_FIGURE_COLUMNS = (
+    *("treatment", "contrast", "population", "verdict"),
+    *("n_pairs_flow", "effect_flow", "effect_flow_low", "effect_flow_high"),
+    *("n_pairs_rna", "effect_rna", "effect_rna_low", "effect_rna_high"),
+)
 # Verdicts of `combined_findings` in the order of the figure; the last are greyed.
 VERDICTS = ("both", "contradicted", "flow only", "rna only", "neither")
 WORDS = {
@@ -66,7 +71,7 @@ def draw_findings(
             )
         ]
         figure.legend(handles=handles, loc="lower left", ncols=2, frameon=False)
-        save_figure(figure, *figures_out)
+        save_figure(figure, *figures_out, source=rows, columns=FINDINGS_FIGURE_COLUMNS)
 
 
 def ordered_findings(findings: Sequence[Row], vocabulary: Vocabulary) -> list[Row]:

@@ -14,6 +14,10 @@ from biocross.tables import read_rows
 
 Row = Mapping[str, str]
 
+GENE_FIGURE_COLUMNS = (
+    *("treatment", "contrast", "population", "gene", "n_pairs", "log2_fold", "log2_fold_low"),
+    *("log2_fold_high", "p_value", "q_value"),
+)
 # Genes in a panel, and of one population: a large response must not hide the others.
 MOST_IN_PANEL = 30
 MOST_OF_POPULATION = 6
@@ -61,7 +65,8 @@ def plot_gene_changes(
             axis.set_title(f"{treatment}: {plain(contrast)}", loc="left", parse_math=False)
         if not panels:
             figure.text(0.5, 0.4, "no gene was tested; gene_changes.tsv says why", ha="center")
-        save_figure(figure, *figures_out)
+        shown = [row for rows in panels.values() for row in rows]
+        save_figure(figure, *figures_out, source=shown, columns=GENE_FIGURE_COLUMNS)
 
 
 def _title(fdr: float) -> str:

@@ -1,6 +1,6 @@
 """Where the label of a gate fits into its plot."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ TEXT, LETTER, LINE = 5.5, 0.53, 1.2
 # What a label costs: on events, on borders, outside its gate, in another gate, on another label.
 ON_EVENTS, ON_BORDER, OUTSIDE, IN_ANOTHER, ON_LABEL = 2.0, 3.0, 1.2, 1.0, 8.0
 EDGE = 0.02
+Floats = NDArray[np.float64]
 # Left, right, bottom and top of a gate, as shares of the plot.
 Box = tuple[float, float, float, float]
 
@@ -73,29 +74,39 @@ class LabelRoom:
         width = min((max(map(len, lines)) * TEXT * LETTER + 2) / size, 1 - 2 * EDGE)
         height = min((len(lines) * LINE * TEXT + 1) / size, 1 - 2 * EDGE)
         others = [other for other in self.boxes if other != box]
-        places = list(_candidates(box, width, height))
-        costs = [self._cost(place, box, others) for place in places]
-        left, right, bottom, top = places[int(np.argmin(costs))]
+        places = _candidates(box, width, height)
+        costs = self._costs(places, box, others)
+        left, right, bottom, top = (float(side) for side in places[int(np.argmin(costs))])
         self.cost[self._cells(left, right, bottom, top)] += ON_LABEL
         x = [self.tile.left + side * size for side in (left, right)]
         y = [self.tile.bottom + side * size for side in (bottom, top)]
         ground = [(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])]
         return sum(x) / 2, sum(y) / 2, ground
 
-    def _cost(self, label: Box, box: Box, others: Sequence[Box]) -> float:
-        area = (label[1] - label[0]) * (label[3] - label[2])
-        outside = 1 - _overlap(label, box) / area
+    def _costs(self, places: Floats, box: Box, others: Sequence[Box]) -> Floats:
+        """Return what every place costs; places as rows of left, right, bottom and top."""
+        left, right, bottom, top = places.T
+        area = (right - left) * (top - bottom)
+        outside = 1 - _overlaps(places, box) / area
         # In a gate that contains its own one a label is not astray.
-        astray = max(
-            (
-                (_overlap(label, other) - _overlap(label, _intersection(other, box))) / area
-                for other in others
-            ),
-            default=0.0,
-        )
-        apart = max(box[0] - label[1], label[0] - box[1], box[2] - label[3], label[2] - box[3], 0)
-        covered = float(self.cost[self._cells(*label)].mean())
-        return covered + OUTSIDE * (0.4 * outside + 2 * apart) + IN_ANOTHER * astray
+        astray = np.zeros(len(places))
+        for other in others:
+            shared = _overlaps(places, other) - _overlaps(places, _intersection(other, box))
+            astray = np.maximum(astray, shared / area)
+        sides = [box[0] - right, left - box[1], box[2] - top, bottom - box[3]]
+        apart = np.maximum(np.max(sides, axis=0), 0)
+        return self._covered(places) + OUTSIDE * (0.4 * outside + 2 * apart) + IN_ANOTHER * astray
+
+    def _covered(self, places: Floats) -> Floats:
+        """Return the mean cost of the pixels below every place, from sums over rectangles."""
+        sums = np.pad(self.cost, ((1, 0), (1, 0))).cumsum(0, dtype=np.float64).cumsum(1)
+        rows, columns = self.cost.shape
+        x = (places[:, :2] * columns).astype(int)
+        y = (places[:, 2:] * rows).astype(int)
+        x0, x1, y0, y1 = x[:, 0], np.maximum(x[:, 1], x[:, 0] + 1), y[:, 0], y[:, 1]
+        y1 = np.maximum(y1, y0 + 1)
+        total = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+        return np.asarray(total / ((x1 - x0) * (y1 - y0)))
 
     def _cells(self, left: float, right: float, bottom: float, top: float) -> tuple[slice, slice]:
         rows, columns = self.cost.shape
@@ -105,19 +116,19 @@ class LabelRoom:
         )
 
 
-def _candidates(box: Box, width: float, height: float) -> Iterator[Box]:
-    """Yield places inside a gate and around it, all within the plot; preferred ones first."""
+def _candidates(box: Box, width: float, height: float) -> Floats:
+    """Return places inside a gate and around it, all within the plot; preferred ones first."""
     left, right, bottom, top = box
-    for y in np.linspace(top + height, bottom - 2 * height, 13):
-        for x in np.linspace(left - width, right, 13):
-            x0 = float(np.clip(x, EDGE, 1 - EDGE - width))
-            y0 = float(np.clip(y, EDGE, 1 - EDGE - height))
-            yield x0, x0 + width, y0, y0 + height
-    for y in np.linspace(top - height - EDGE, bottom + EDGE, 7):
-        for x in np.linspace(left + EDGE, right - width - EDGE, 7):
-            x0 = float(np.clip(x, EDGE, 1 - EDGE - width))
-            y0 = float(np.clip(y, EDGE, 1 - EDGE - height))
-            yield x0, x0 + width, y0, y0 + height
+    around = np.meshgrid(
+        np.linspace(left - width, right, 13), np.linspace(top + height, bottom - 2 * height, 13)
+    )
+    inside = np.meshgrid(
+        np.linspace(left + EDGE, right - width - EDGE, 7),
+        np.linspace(top - height - EDGE, bottom + EDGE, 7),
+    )
+    x, y = (np.concatenate([a.ravel(), b.ravel()]) for a, b in zip(around, inside, strict=True))
+    x, y = np.clip(x, EDGE, 1 - EDGE - width), np.clip(y, EDGE, 1 - EDGE - height)
+    return np.column_stack([x, x + width, y, y + height])
 
 
 def _intersection(one: Box, other: Box) -> Box:
@@ -129,6 +140,8 @@ def _intersection(one: Box, other: Box) -> Box:
     )
 
 
-def _overlap(one: Box, other: Box) -> float:
-    left, right, bottom, top = _intersection(one, other)
-    return max(right - left, 0) * max(top - bottom, 0)
+def _overlaps(places: Floats, box: Box) -> Floats:
+    """Return the area that every place shares with a box."""
+    wide = np.minimum(places[:, 1], box[1]) - np.maximum(places[:, 0], box[0])
+    high = np.minimum(places[:, 3], box[3]) - np.maximum(places[:, 2], box[2])
+    return np.asarray(np.maximum(wide, 0) * np.maximum(high, 0))

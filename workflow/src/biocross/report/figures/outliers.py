@@ -16,6 +16,10 @@ from biocross.tables import read_rows
 
 Rows = Sequence[Mapping[str, str]]
 
+OUTLIERS_FIGURE_COLUMNS = (
+    *("stratum", "aspect", "sample_id", "patient_id", "visit", "treatment", "batch"),
+    *("mds_1", "mds_2", "outlier", "status"),
+)
 # Inches.
 WIDTH, HEIGHT = 3.5, 3.6
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -53,7 +57,7 @@ def plot_outliers(outliers: Path | str, levels: Sequence[str], *figures_out: Pat
                 title = f"{TITLES[aspect]}{f' ({plain(stratum)})' if len(strata) > 1 else ''}"
                 axis.set_title(f"{title}: {_verdict(own)}", loc="left", parse_math=False)
         _name_marks(figure, visits, colour)
-        save_figure(figure, *figures_out)
+        save_figure(figure, *figures_out, source=rows, columns=OUTLIERS_FIGURE_COLUMNS)
 
 
 def _draw_samples(axis: Axes, rows: Rows, visits: Sequence[str], colour: Mapping[str, str]) -> None:

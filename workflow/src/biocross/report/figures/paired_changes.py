@@ -16,6 +16,9 @@ from biocross.report.words import format_effect, format_p, plain, subject
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet
 
+PAIRED_FIGURE_COLUMNS = (
+    *("modality", "source", "treatment", "population", "parent", "patient", "visit", "percent"),
+)
 PANEL_SIZE = (2.3, 2.15)
 
 
@@ -27,9 +30,9 @@ class Panel(NamedTuple):
     treatment, population, parent
         Its subject.
     percent
-        Percent of parent, one row per patient and one column per level; NaN where missing.
+        Percent of parent, or cells/µl: a row per patient, a column per level; NaN where missing.
     changes
-        Rows of ``paired_changes.tsv`` in percent of parent, one per contrast.
+        Rows of ``paired_changes.tsv`` in that readout, one per contrast.
     """
 
     treatment: str
@@ -43,6 +46,11 @@ class Panel(NamedTuple):
         """What is plotted, apart from the treatment: gates and tables may share a name."""
         first = self.changes.iloc[0]
         return tuple(str(first[key]) for key in ("modality", "source", "population", "parent"))
+
+    @property
+    def is_percent(self) -> bool:
+        """Whether percentages are plotted."""
+        return bool(self.changes["readout"].iloc[0] == "percent_of_parent")
 
     @property
     def title(self) -> str:
@@ -62,9 +70,7 @@ def plot_paired_changes(
     levels: Sequence[str],
     fdr: float,
     declared: Sequence[str],
-    pdf_out: Path | str,
-    svg_out: Path | str,
-    png_out: Path | str,
+    figures_out: Sequence[Path | str],
 ) -> None:
     """Draw the paired plot of every population, one column per treatment.
 
@@ -80,8 +86,8 @@ def plot_paired_changes(
         False discovery rate below which a change is coloured.
     declared
         Modality and source of the confirmatory family; others are drawn where these have no rows.
-    pdf_out, svg_out, png_out
-        The same figure in three formats.
+    figures_out
+        One file per format, ``.tsv`` for the source table.
     """
     table, pair_sheet = read_long_table(counts, samples), read_pair_sheet(pairs)
     drawn = leading_rows(load_changes(changes), declared)
@@ -103,11 +109,26 @@ def plot_paired_changes(
             axis = axes[rows.index(panel.subject), treatments.index(panel.treatment)]
             axis.set_axis_on()
             draw_panel(axis, panel, fdr)
-        save_figure(figure, pdf_out, svg_out, png_out)
+        source = _source(panels)
+        save_figure(figure, *figures_out, source=source, columns=PAIRED_FIGURE_COLUMNS)
+
+
+def _source(panels: Sequence[Panel]) -> Iterator[dict[str, Any]]:
+    keys = ("modality", "source", "population", "parent")
+    for panel in panels:
+        about = {**dict(zip(keys, panel.subject, strict=True)), "treatment": panel.treatment}
+        for unit, line in panel.percent.iterrows():
+            for level, value in line.items():
+                if np.isfinite(value):
+                    yield {**about, "patient": unit, "visit": level, "percent": float(value)}
 
 
 def change_panels(
-    changes: pd.DataFrame, table: pd.DataFrame, pair_sheet: pd.DataFrame, levels: Sequence[str]
+    changes: pd.DataFrame,
+    table: pd.DataFrame,
+    pair_sheet: pd.DataFrame,
+    levels: Sequence[str],
+    readout: str = "percent_of_parent",
 ) -> Iterator[Panel]:
     """Gather what every paired plot shows.
 
@@ -121,6 +142,8 @@ def change_panels(
         Of `read_pair_sheet`.
     levels
         Levels of the contrast in order.
+    readout
+        ``percent_of_parent`` or ``cells_per_ul``.
 
     Yields
     ------
@@ -128,14 +151,15 @@ def change_panels(
         One per population and treatment, in the order of the table of changes.
     """
     units_of = pair_sheet.groupby("treatment")["unit"].unique()
-    percent = changes[changes["readout"] == "percent_of_parent"]
+    percent = changes[changes["readout"] == readout]
+    values = "percent" if readout == "percent_of_parent" else readout
     keys = ["modality", "source", "population", "parent"]
     of_population = dict(list(table.groupby(keys, sort=False)))
     for key, rows in percent.groupby([*keys, "treatment"], sort=False):
         population, parent, treatment = (str(part) for part in key[2:])
         measured = of_population[key[:4]]
         wide = measured[measured["unit"].isin(units_of[treatment])].pivot_table(
-            index="unit", columns="level", values="percent", dropna=False
+            index="unit", columns="level", values=values, dropna=False
         )
         yield Panel(treatment, population, parent, wide.reindex(columns=list(levels)), rows)
 
@@ -200,7 +224,8 @@ def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None)
         FuncFormatter(lambda value, _: "0" if value == floor else f"{value:.3g}")
     )
     # Names are words: a "$" in one is no formula.
-    axis.set_ylabel(f"% of {plain(panel.parent)}", parse_math=False)
+    unit = f"% of {plain(panel.parent)}" if panel.is_percent else "cells/µl"
+    axis.set_ylabel(unit, parse_math=False)
     title = f"{panel.title}\n{panel.treatment}"
     axis.set_title(title, loc="left", parse_math=False)
     below = -0.2 if len(levels) <= 3 else -0.36

@@ -1,6 +1,6 @@
 """Figures of single-cell RNA: the cells on a map, what samples are made of, how batches mix."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from biocross.cells.population_tree import UNASSIGNED
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.flow.clusters.colours import category_colours, population_colours
-from biocross.report.figures.cell_maps import GAP, HEAD, MARGIN, PANEL, MapPanel, _draw_panel
+from biocross.report.figures.cell_maps import (
+    GAP,
+    HEAD,
+    MAP_COLUMNS,
+    MARGIN,
+    PANEL,
+    MapPanel,
+    _draw_panel,
+    map_source,
+)
 from biocross.report.figures.label_room import Tile
 from biocross.report.figures.rna_markers import draw_marker_dots, marker_dots
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
@@ -21,6 +30,10 @@ from biocross.report.words import plain
 from biocross.tables import read_rows
 
 Rows = Sequence[Mapping[str, str]]
+COMPOSITION_COLUMNS = (
+    *("sample_id", "patient_id", "treatment", "visit", "population", "n_cells", "percent"),
+)
+INTEGRATION_FIGURE_COLUMNS = ("measure", "group", "n_cells", "before", "after", "status", "note")
 # Inches.
 BAR = 0.17
 
@@ -117,7 +130,7 @@ def draw_rna_maps(
         names = _names(cells, column)
         order = [name for name in levels if name in set(names)]
         order += sorted(set(names) - set(order))
-        panels.append(MapPanel(title, names, category_colours(order)))
+        panels.append(MapPanel(title, names, category_colours(order), column=column))
     rows = -(-len(panels) // 2)
     width = 2 * PANEL + GAP + 2 * MARGIN
     height = rows * (PANEL + HEAD) + MARGIN + 26
@@ -135,7 +148,8 @@ def draw_rna_maps(
             "Neighbours are alike; distances and areas have no units."
         )
         figure.text(MARGIN / width, 1 - 6 / height, words, va="top", fontsize=7)
-        save_figure(figure, *figures_out)
+        source = map_source(cells.places, panels)
+        save_figure(figure, *figures_out, source=source, columns=MAP_COLUMNS)
 
 
 def _names(cells: RnaCells, column: str) -> list[str]:
@@ -190,7 +204,19 @@ def draw_composition(
             handles=handles, loc="lower left", bbox_to_anchor=(0.02, 0), ncols=4, frameon=False
         )
         figure.text(0.02, 1 - 0.08 / height, COMPOSITION_TITLE, fontsize=7, va="top")
-        save_figure(figure, *figures_out)
+        source = _composition_source(samples, names, table)
+        save_figure(figure, *figures_out, source=source, columns=COMPOSITION_COLUMNS)
+
+
+def _composition_source(
+    samples: Rows, names: Sequence[str], table: NDArray[np.float64]
+) -> Iterator[dict[str, Any]]:
+    for row, cells in zip(samples, table, strict=True):
+        keys = {key: row[key] for key in ("sample_id", "patient_id", "treatment")}
+        keys["visit"] = row["level"]
+        for name, n_cells in zip(names, cells, strict=True):
+            share = 100 * n_cells / cells.sum() if n_cells else 0.0
+            yield {**keys, "population": name, "n_cells": int(n_cells), "percent": share}
 
 
 COMPOSITION_TITLE = (
@@ -304,7 +330,8 @@ def draw_integration(quality: Rows, *figures_out: Path | str) -> None:
         ]
         figure.legend(handles=handles, loc="lower left", ncols=2, frameon=False)
         figure.text(0.98, 0.05 / height, "".join(notes), fontsize=6, ha="right", va="bottom")
-        save_figure(figure, *figures_out)
+        shown = [row for part in rows.values() for row in part]
+        save_figure(figure, *figures_out, source=shown, columns=INTEGRATION_FIGURE_COLUMNS)
 
 
 def _draw_before_after(axis: Axes, rows: Rows, title: str) -> None:

@@ -1,5 +1,6 @@
 """Which population expresses which marker: a dot per population and gene of the vocabulary."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from biocross.flow.clusters.colours import population_colours
 from biocross.report.figures.style import STYLE, save_figure
 from biocross.report.words import plain
 
+MARKER_DOTS_COLUMNS = ("population", "n_cells", "gene", "share", "relative_mean")
 # Light where a gene is lowest: dots then fade into the paper.
 COLOURS = "Blues"
 # Inches, and points of the largest dot's diameter.
@@ -140,7 +142,18 @@ def draw_marker_dots(dots: MarkerDots, vocabulary: Vocabulary, *figures_out: Pat
         _draw_key(figure, left / width, 0.16 / height, width, height)
         title = "Markers of the vocabulary on the cells that were named; right: cells"
         figure.text(0.1 / width, 1 - 0.06 / height, title, fontsize=7, va="top")
-        save_figure(figure, *figures_out)
+        source = _dots_source(dots)
+        save_figure(figure, *figures_out, source=source, columns=MARKER_DOTS_COLUMNS)
+
+
+def _dots_source(dots: MarkerDots) -> Iterator[dict[str, Any]]:
+    for row, (name, n_cells) in enumerate(zip(dots.populations, dots.n_cells, strict=True)):
+        for column, gene in enumerate(dots.genes):
+            yield {
+                **{"population": name, "n_cells": int(n_cells), "gene": gene},
+                "share": float(dots.share[row, column]),
+                "relative_mean": float(dots.mean[row, column]),
+            }
 
 
 def _draw_dots(axis: Axes, dots: MarkerDots, vocabulary: Vocabulary) -> None:

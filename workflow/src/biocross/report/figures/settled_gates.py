@@ -13,6 +13,7 @@ from biocross.report.figures.densities import marker_range
 from biocross.report.figures.gating import axis_label, plot_gating
 from biocross.report.figures.gating_steps import Visit
 from biocross.report.figures.thresholds import Density, mean_density, plot_thresholds
+from biocross.report.words import plain
 from biocross.tables import read_rows
 
 EVENTS_FOR_DENSITIES = 20_000
@@ -43,9 +44,15 @@ def plot_patient_gating(
     """
     channels = load_panel(Path(panel))
     gated = settled_gates(events, strategy, thresholds, populations, channels)
-    titles = {Path(path).stem: level for path, level in zip(events, levels, strict=True)}
-    visits = [Visit(_title(one, titles), one.events, one.members, one.gates) for one in gated]
-    title = gated[0].events.meta["patient_id"] if gated else "no file could be read"
+    titles = {Path(path).stem: plain(level) for path, level in zip(events, levels, strict=True)}
+    samples = [one.events.meta["sample_id"] for one in gated]
+    visits = [
+        Visit(titles[sample], one.events, one.members, one.gates)
+        for sample, one in zip(samples, gated, strict=True)
+    ]
+    title = "no file could be read"
+    if gated:
+        title = f"{gated[0].events.meta['patient_id']} ({', '.join(samples)})"
     plot_gating(visits, load_transforms(transforms), _labels(channels), figure_out, title)
 
 
@@ -82,11 +89,6 @@ def plot_cohort_thresholds(
                     values[key].append(found)
     densities = {key: _density(columns, rows, key) for key, columns in values.items()}
     plot_thresholds(rows, load_transforms(transforms), densities, _labels(channels), figure_out)
-
-
-def _title(one: SettledGates, titles: dict[str, str]) -> str:
-    sample = one.events.meta["sample_id"]
-    return f"{sample} ({titles[sample]})"
 
 
 def _labels(channels: Sequence[Channel]) -> dict[str, str]:

@@ -11,9 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
+from biocross.report.sources import records
 from biocross.report.words import plain
 from biocross.statistics.pairs import read_table
 
+TRUTH_COLUMNS = (
+    *("panel", "modality", "source", "treatment", "contrast", "population", "true_effect"),
+    *("effect", "effect_low", "effect_high", "verdict", "f1", "visit", "change_bias"),
+    "change_bias_se",
+)
 # Shape and colour of what the verdicts say.
 _LOOKS = {
     "found": (BLUE, "o", "changed, and found"),
@@ -47,8 +53,11 @@ def plot_evaluation(folder: Path, outputs: Sequence[Path | str]) -> None:
         left, middle, right = figure.subplots(1, 3, width_ratios=[1.5, 1, 1])
         draw_effects(left, shown[shown["modality"] == "flow"])
         order = draw_agreement(middle, agreement)
-        draw_bias(right, read_table(folder / "frequencies.tsv"), order)
-        save_figure(figure, *outputs)
+        frequencies = read_table(folder / "frequencies.tsv")
+        draw_bias(right, frequencies, order)
+        parts = [("changes", shown), ("agreement", agreement), ("bias", frequencies)]
+        source = [{**row, "panel": name} for name, part in parts for row in records(part)]
+        save_figure(figure, *outputs, source=source, columns=TRUTH_COLUMNS)
 
 
 def draw_effects(ax: Axes, findings: pd.DataFrame) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 from biocross.cohort.sheets import counted
 from biocross.cohort.vocabulary import Vocabulary
 from biocross.flow.clusters.groups import MAIN
-from biocross.report.page.chapters import Chapter, open_in_scanpy, pictures_of
+from biocross.report.page.chapters import Chapter, open_in_scanpy
+from biocross.report.page.pictures import pictures_of
 from biocross.report.page.sections import (
     Description,
     Row,

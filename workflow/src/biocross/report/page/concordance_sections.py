@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from biocross.cohort.sheets import counted
-from biocross.report.page.chapters import Chapter, pictures_of
+from biocross.report.page.chapters import Chapter
+from biocross.report.page.pictures import pictures_of
 from biocross.report.page.rna_sections import interval
 from biocross.report.page.sections import (
     WHO,
@@ -111,7 +112,7 @@ def concordance_chapter(
         "Flow cytometry and RNA together",
         sentences,
         pictures_of(figures, CAPTIONS),
-        [section._replace(name=f"both_{section.name}") for section in sections],
+        sections,
     )
 
 

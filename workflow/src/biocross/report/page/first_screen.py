@@ -51,9 +51,9 @@ def answer(
     tested = table[table["status"] == "tested"]
     confirmatory = tested[tested["family"] == CONFIRMATORY].sort_values("p_value")
     claims = confirmatory[confirmatory["q_value"] < fdr]
-    claimed = {_asked(row) for row in records(claims)}
+    claimed = {asked(row) for row in records(claims)}
     # A change that is told as confirmed is not told again where other cells show it.
-    told = pd.Series([_asked(row) in claimed for row in records(tested)], index=tested.index)
+    told = pd.Series([asked(row) in claimed for row in records(tested)], index=tested.index)
     exploratory = tested[
         (tested["family"] != CONFIRMATORY)
         & (tested["readout"] == "percent_of_parent")
@@ -65,11 +65,10 @@ def answer(
     beside = beside or {}
     return {
         "confirmed": [
-            _with(finding(row, contrast_column), beside.get(_asked(row))) for row in records(claims)
+            _with(finding(row, contrast_column), beside.get(asked(row))) for row in records(claims)
         ],
         "no_claim": [
-            _with(no_finding(row, contrast_column), beside.get(_asked(row)))
-            for row in records(rest)
+            _with(no_finding(row, contrast_column), beside.get(asked(row))) for row in records(rest)
         ],
         "exploratory": [finding(row, contrast_column) for row in records(strongest)],
         "untestable": list(_untestable(table)),
@@ -90,7 +89,8 @@ def _untestable(table: pd.DataFrame) -> Iterator[str]:
             )
 
 
-def _asked(row: Mapping[str, Any]) -> Asked:
+def asked(row: Mapping[str, Any]) -> Asked:
+    """Return the question that a row answers, whatever found its cells."""
     return str(row["treatment"]), str(row["contrast"]), str(row["population"])
 
 
@@ -123,7 +123,7 @@ def other_ways(
         for row in records(table[table["aspect"] == "source"]):
             if row["status"] != "not_applicable":
                 how = source_words(row["specification"])
-                said.setdefault(_asked(row), []).append(f"{how}: {_seen(row)}")
+                said.setdefault(asked(row), []).append(f"{how}: {_seen(row)}")
     if findings:
         other, alone = ("RNA", "flow only") if modality == "flow" else ("flow", "rna only")
         verdicts = {
@@ -136,7 +136,7 @@ def other_ways(
             if row["verdict"] in verdicts:
                 # The note says why a modality could not test it.
                 tested = pd.isna(row["note"]) or f"{other.lower()}:" not in row["note"]
-                said.setdefault(_asked(row), []).append(
+                said.setdefault(asked(row), []).append(
                     f"{other}: {verdicts[row['verdict']] if tested else 'cannot tell'}"
                 )
     return said
@@ -152,39 +152,64 @@ def _seen(row: Mapping[str, Any]) -> str:
     return "holds" if row["holds"] == "yes" else "not shown"
 
 
-def warnings_first(table: pd.DataFrame, calibration: Path | str | None) -> list[str]:
-    """Say what casts doubt on the whole run: batch that goes with the visit, inflated error rate.
+def confounded_cautions(table: pd.DataFrame) -> list[str]:
+    """Say what must be said before the answer: that batch goes with the visit.
 
     Parameters
     ----------
     table
         Of `load_changes`.
-    calibration
-        ``calibration.tsv``, or None.
 
     Returns
     -------
     list of str
-        Sentences; empty where nothing is known against the run.
+        A sentence per treatment and contrast; empty where batch and visit can be told apart.
     """
     confounded = table[table["note"].fillna("").str.contains("confounded_with_batch")]
-    warnings = [
+    return [
         f"{treatment}, {plain(contrast)}: every pair changes batch with the visit, so a shift "
         "between batches would look like a change of the cells; no analysis can tell them apart"
         for treatment, contrast in confounded[["treatment", "contrast"]]
         .drop_duplicates()
         .itertuples(index=False)
     ]
-    rates = read_table(calibration) if calibration else pd.DataFrame()
+
+
+def calibration_cautions(calibration: Path | str | None) -> list[str]:
+    """Say where this run claims too much, by its own calibration.
+
+    Parameters
+    ----------
+    calibration
+        ``calibration.tsv``, or None.
+
+    Returns
+    -------
+    list of str
+        One sentence, or none.
+    """
+    return list(_inflated(read_table(calibration))) if calibration else []
+
+
+def _inflated(rates: pd.DataFrame) -> Iterator[str]:
+    """Say in one sentence where random relabellings call too much changed."""
+    by_contrast: dict[tuple[str, str], list[str]] = {}
     for row in records(rates):
         if row["verdict"] == "inflated" and row["scope"] == "class" and may_open(row["source"]):
             how = "" if row["source"] == "gate" else f", {source_words(row['source'])}"
-            warnings.append(
-                f"{row['treatment']}, {plain(row['contrast'])}, {plain(row['readout'])}{how}: with "
-                f"visits swapped at random {100 * row['rate']:.0f} % instead of 5 % of the "
-                f"populations with {row['what']} fall below 0.05; trust their p values less"
+            by_contrast.setdefault((row["treatment"], row["contrast"]), []).append(
+                f"{100 * row['rate']:.0f} % of those with {row['what']} ({plain(row['readout'])}"
+                f"{how})"
             )
-    return warnings
+    if by_contrast:
+        where = "; ".join(
+            f"{treatment}, {plain(contrast)}: {', '.join(said)}"
+            for (treatment, contrast), said in by_contrast.items()
+        )
+        yield (
+            "with visits swapped at random 5 % of the populations should fall below 0.05, and more "
+            f"do ({where}); trust their p values less"
+        )
 
 
 def marker_findings(

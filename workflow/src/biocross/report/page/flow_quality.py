@@ -1,12 +1,10 @@
 """What the report says of flow cytometry: what was set aside, what is odd, where borders lie."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
 from biocross.flow.losses import READ, step_words
 from biocross.flow.marker_sanity import sanity_warnings
@@ -19,7 +17,7 @@ from biocross.tables import read_rows
 
 EXCLUDED = "excluded: "
 MOST_NOTES = 3
-FLOW_TABLES = ("ledger", "thresholds", *FLOW_SECTIONS)
+FLOW_TABLES = ("ledger", "sample_losses", "thresholds", *FLOW_SECTIONS)
 
 
 def flow_warnings(flow: Mapping[str, Path | str], fdr: float) -> list[str]:
@@ -93,17 +91,6 @@ def border_warnings(
                 "gained noise, look at their gates first"
             )
     return sentences
-
-
-def bare_svg(text: str) -> str:
-    """Take from an SVG file what stands before its element, and its metadata."""
-    svg = text[text.index("<svg") :]
-    return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-
-
-def inline_svg(path: Path | str) -> Markup:
-    """Read a figure of our own, to stand in a page."""
-    return Markup(bare_svg(Path(path).read_text(encoding="utf-8")))
 
 
 def ledger_rows(ledger: pd.DataFrame) -> list[dict[str, Any]]:

@@ -118,3 +118,5 @@ FLOW_SECTIONS: dict[str, Description] = {
         "There are no files.",
     ),
 }
+# Those that belong to the gates; the others to the quality of the samples.
+GATE_SECTIONS = ("moved_gates", "stored_counts", "marker_shift_summary")

@@ -1,68 +1,72 @@
 """The report: one self-contained HTML file that works offline."""
 
-import io
-import re
+import json
 from collections.abc import Mapping, Sequence
-from html import unescape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
-import matplotlib.pyplot as plt
 import pandas as pd
 import yaml
 from markupsafe import Markup
 
+from biocross.cohort.sheets import counted
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
-from biocross.report.figures.paired_changes import PANEL_SIZE, Panel, change_panels, draw_panel
-from biocross.report.figures.style import STYLE
-from biocross.report.page.cluster_sections import cluster_chapter, disagreements
-from biocross.report.page.concordance_sections import concordance_chapter
-from biocross.report.page.first_screen import answer, marker_findings, other_ways, warnings_first
-from biocross.report.page.flow_quality import (
-    bare_svg,
-    border_warnings,
-    flow_warnings,
-    inline_svg,
-    ledger_rows,
-    threshold_rows,
+from biocross.report.page.change_chapters import (
+    changes_chapter,
+    clinic_chapter,
+    sensitivity_chapter,
 )
-from biocross.report.page.flow_sections import FLOW_SECTIONS
+from biocross.report.page.chapters import Chapter
+from biocross.report.page.cluster_sections import cluster_chapter, disagreements, listed
+from biocross.report.page.concordance_sections import concordance_chapter
+from biocross.report.page.explorer import explorer_data
+from biocross.report.page.first_screen import (
+    answer,
+    calibration_cautions,
+    confounded_cautions,
+    marker_findings,
+    other_ways,
+)
+from biocross.report.page.flow_chapters import gates_chapter, quality_chapter
+from biocross.report.page.flow_quality import border_warnings, flow_warnings
 from biocross.report.page.methods import contrasts_of, methods_paragraphs, references_of
+from biocross.report.page.patients import patients_data
+from biocross.report.page.primary import headlines, primary_rows
 from biocross.report.page.rna_sections import rna_chapter, rna_warnings
-from biocross.report.page.sections import READOUT_WORDS, table_section
-from biocross.report.page.statistics_sections import STATISTICS_SECTIONS
+from biocross.report.page.sections import READOUT_WORDS, Section
 from biocross.report.page.steroid_words import steroid_warnings
-from biocross.report.sources import is_shown, leading_rows, records
-from biocross.report.words import format_effect, format_number, found_by, plain
+from biocross.report.page.study_chapters import (
+    cautions_of_design,
+    cohort_chapter,
+    untested_chapter,
+)
+from biocross.report.words import plain
 from biocross.statistics.gate_sensitivity import gate_warnings
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table
 from biocross.tables import read_rows, written_whole
 
-TEMPLATE = "page.html"
-
-
-class Plot(NamedTuple):
-    """A paired plot as the template needs it."""
-
-    svg: Markup
-    description: str
-    search: str
+PARTS = Path(__file__).parent
+SCRIPTS = ("shared.js", "tables.js", "explorer.js", "patients.js")
+CHAPTERS_WITH_FIGURES = (
+    *("cohort", "quality", "gates", "clusters", "changes"),
+    *("rna", "concordance", "clinic"),
+)
+Files = Mapping[str, Path | str]
 
 
 def write_report(
-    statistics: Mapping[str, Path | str],
+    statistics: Files,
     counts: Path | str,
-    samples: Path | str,
-    pairs: Path | str,
-    flow: Mapping[str, Path | str],
+    cohort: Files,
+    flow: Files,
     versions: Path | str,
     config: Path | str,
     populations: Path | str,
     report_out: Path | str,
-    clusters: Mapping[str, Path | str] | None = None,
-    rna: Mapping[str, Path | str] | None = None,
+    clusters: Files | None = None,
+    rna: Files | None = None,
     figures: Mapping[str, Sequence[Path | str]] | None = None,
 ) -> None:
     """Write the report of a run.
@@ -71,11 +75,13 @@ def write_report(
     ----------
     statistics
         The tables of ``results/statistics`` by name, ``paired_changes`` and ``marker_changes``
-        among them.
-    counts, samples, pairs
-        ``counts.tsv``, and ``samples.tsv`` and ``pairs.tsv`` of ``results/cohort``.
+        among them; and ``drug_notes``.
+    counts
+        ``counts.tsv``.
+    cohort
+        ``samples`` and ``pairs`` of ``results/cohort``; ``patients`` and ``problems``, if any.
     flow
-        Tables of `FLOW_TABLES` and the figure ``quality_overview`` by name; empty without files.
+        Tables of `FLOW_TABLES` by name; empty without files.
     versions, config
         Of ``results/provenance``.
     populations
@@ -87,257 +93,183 @@ def write_report(
     rna
         As `rna_chapter` and `concordance_chapter` take them; None for a study without RNA.
     figures
-        Files of the figures of the chapters ``cluster``, ``rna`` and ``concordance``.
+        Files of the figures by chapter, `CHAPTERS_WITH_FIGURES`, as far as there are any.
     """
     clusters, rna, figures = clusters or {}, rna or {}, figures or {}
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
-    fdr = settings["statistics"]["fdr"]
-    table = load_changes(statistics["paired_changes"])
-    long_table, vocabulary = read_long_table(counts, samples), load_vocabulary(Path(populations))
+    fdr, drawn = settings["statistics"]["fdr"], figures.get
+    table, vocabulary = (
+        load_changes(statistics["paired_changes"]),
+        load_vocabulary(Path(populations)),
+    )
+    long_table = read_long_table(counts, cohort["samples"])
     chapters = (
-        cluster_chapter(clusters, figures.get("cluster", ()), settings, report_out),
-        rna_chapter(rna, figures.get("rna", ()), fdr, report_out),
-        concordance_chapter(rna, figures.get("concordance", ()), fdr),
+        cohort_chapter(cohort["pairs"], cohort.get("problems"), drawn("cohort", ())),
+        quality_chapter(flow, drawn("quality", ()), fdr),
+        gates_chapter(flow, drawn("gates", ()), fdr),
+        cluster_chapter(clusters, drawn("clusters", ()), settings, report_out),
+        changes_chapter(statistics, table, drawn("changes", ()), fdr),
+        rna_chapter(rna, drawn("rna", ()), fdr, report_out),
+        concordance_chapter(rna, drawn("concordance", ()), fdr),
+        clinic_chapter(statistics, drawn("clinic", ()), fdr),
+        sensitivity_chapter(statistics, drawn("changes", ()), fdr),
+        untested_chapter(table, fdr),
+        Chapter("patients", "A page per patient", [], [], [], tool="patients"),
     )
     context = {
-        **_settings_part(
-            settings, versions, sorted(set(long_table["modality"])), _with_beads(samples)
-        ),
-        **_first_screen_part(settings, statistics, table, rna),
-        **_plots_part(settings, table, long_table, pairs),
-        **_flow_part(flow, fdr),
-        "warnings": [
-            *_all_warnings(statistics, table, flow, clusters, rna, vocabulary, fdr),
-            *steroid_warnings(
-                samples, pairs, statistics.get("drug_notes"), statistics.get("specifications")
-            ),
-            *_selection_warnings(settings["design"]),
-        ],
-        "cohort": cohort_rows(read_table(pairs)),
-        "sections": [
-            table_section(name, path, fdr, STATISTICS_SECTIONS)
-            for name, path in statistics.items()
-            if name in STATISTICS_SECTIONS
-        ],
+        **_study_part(settings, versions, long_table, cohort),
+        **_answer_part(settings, statistics, table, rna),
+        **_cautions_part(settings, statistics, table, flow, clusters, rna, vocabulary, cohort),
         "chapters": [chapter for chapter in chapters if chapter],
-        "untested": untested(table, fdr),
         "notes": _notes(vocabulary, table),
+        "explorer": _explorer(settings, table, long_table, cohort, vocabulary),
+        "patients": patients_data(
+            cohort["samples"],
+            cohort.get("patients"),
+            flow.get("sample_losses"),
+            clusters.get("outliers"),
+            "thresholds" in flow and settings["report"]["sample_figures"],
+        ),
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
-    )
-    html = environment.get_template(TEMPLATE).render(context)
     with written_whole(report_out) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+        temporary.write_text(render(context), encoding="utf-8")
 
 
-def _settings_part(
+def render(context: Mapping[str, Any]) -> str:
+    """Fill the template: markup, style, scripts and data in one text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PARTS), autoescape=True, trim_blocks=True
+    )
+    environment.filters |= {
+        "json": page_json,
+        "rows_json": _rows_json,
+        "plain": plain,
+        "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.",
+    }
+    return environment.get_template("page.html").render(
+        style=Markup((PARTS / "style.css").read_text(encoding="utf-8")),
+        script=Markup("\n".join((PARTS / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+        **context,
+    )
+
+
+def page_json(data: Any) -> Markup:
+    """Write data so that no text in it can end the element that holds it."""
+    return _inert(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+
+
+def _rows_json(section: Section) -> Markup:
+    rows = [[cells, int(called)] for cells, called in section.rows]
+    return page_json({"columns": section.columns, "rows": rows})
+
+
+def _inert(text: str) -> Markup:
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _study_part(
     settings: Mapping[str, Any],
     versions: Path | str,
-    modalities: Sequence[str],
-    with_beads: bool,
+    long_table: pd.DataFrame,
+    cohort: Files,
 ) -> dict[str, Any]:
     """Return what follows from the configuration: the question, methods, references, versions."""
-    confirmatory = settings["statistics"]["confirmatory"]
+    confirmatory, design = settings["statistics"]["confirmatory"], settings["design"]
     by_name = dict(read_table(versions)[["name", "version"]].to_numpy().tolist())
+    modalities = sorted(set(long_table["modality"]))
+    samples = read_table(cohort["samples"])
+    with_beads = "beads_added" in samples and bool(samples["beads_added"].notna().any())
+    within = "patients" if design["contrast"] == "visit" else "patients, by stimulation"
+    compared = listed(f"{after} with {before}" for after, before in contrasts_of(design))
+    who = counted(samples["patient_id"].nunique(), "patient")
     return {
         "title": settings["report"]["title"],
-        "design": settings["design"],
+        "study": f"{who}, {counted(len(samples), 'sample')}. Compared within {within}: "
+        f"{compared}. False discovery rate {settings['statistics']['fdr']}.",
         "fdr": settings["statistics"]["fdr"],
-        "contrasts": contrasts_of(settings["design"]),
         "declared": ", ".join(
             plain(confirmatory[part]) for part in ("modality", "source", "readout")
         ),
+        "declared_words": READOUT_WORDS[confirmatory["readout"]],
+        "effect_words": "Odds ratio"
+        if confirmatory["readout"] == "percent_of_parent"
+        else "Fold change",
         "methods": methods_paragraphs(settings, by_name, modalities, with_beads),
         "references": references_of(settings, modalities),
         "versions": by_name,
     }
 
 
-def _selection_warnings(design: Mapping[str, Any]) -> list[str]:
-    """Return the reminder that what patients were selected on drifts back."""
-    if not design["selected_on"]:
-        return []
-    selected = " and ".join(plain(name) for name in design["selected_on"])
-    return [
-        f"patients were selected on {selected}: extreme values drift back without any treatment "
-        "(regression to the mean), and only a control arm tells how much of a change that is"
-    ]
-
-
-def _with_beads(samples: Path | str) -> bool:
-    """Return whether counting beads were added to any sample."""
-    sheet = read_table(samples)
-    return "beads_added" in sheet and bool(sheet["beads_added"].notna().any())
-
-
-def _first_screen_part(
-    settings: Mapping[str, Any],
-    statistics: Mapping[str, Path | str],
-    table: pd.DataFrame,
-    rna: Mapping[str, Path | str],
+def _answer_part(
+    settings: Mapping[str, Any], statistics: Files, table: pd.DataFrame, rna: Files
 ) -> dict[str, Any]:
     """Return the answer in words, on populations and on markers."""
     fdr, contrast = settings["statistics"]["fdr"], settings["design"]["contrast"]
     confirmatory = settings["statistics"]["confirmatory"]
     source, combined = confirmatory["source"], rna.get("combined_findings")
     beside = other_ways(statistics.get("specifications"), combined, confirmatory["modality"])
-    markers = read_table(statistics["marker_changes"])
+    primary = primary_rows(table, fdr, beside)
     return {
         "answer": answer(table, fdr, contrast, source, beside),
-        "marker_findings": marker_findings(markers, fdr, contrast, source),
+        "primary": primary,
+        "headlines": headlines(primary),
+        "marker_findings": marker_findings(
+            read_table(statistics["marker_changes"]), fdr, contrast, source
+        ),
     }
 
 
-def _all_warnings(
-    statistics: Mapping[str, Path | str],
+def _cautions_part(
+    settings: Mapping[str, Any],
+    statistics: Files,
     table: pd.DataFrame,
-    flow: Mapping[str, Path | str],
-    clusters: Mapping[str, Path | str],
-    rna: Mapping[str, Path | str],
+    flow: Files,
+    clusters: Files,
+    rna: Files,
     vocabulary: Vocabulary,
-    fdr: float,
-) -> list[str]:
-    """Return what casts doubt on the findings."""
-    path = statistics.get("gate_sensitivity")
+    cohort: Files,
+) -> dict[str, Any]:
+    """Return what casts doubt on the findings: before the answer, and after it."""
+    fdr, path = settings["statistics"]["fdr"], statistics.get("gate_sensitivity")
     sensitivity = read_rows(path) if path else []
-    return [
-        *warnings_first(table, statistics.get("calibration")),
-        *flow_warnings(flow, fdr),
-        *gate_warnings(sensitivity),
-        *border_warnings(flow, sensitivity),
-        *rna_warnings(rna.get("loss_changes"), fdr),
-        *disagreements(clusters.get("agreement_summary"), vocabulary),
-    ]
+    return {
+        "first_cautions": confounded_cautions(table),
+        "cautions": [
+            *flow_warnings(flow, fdr),
+            *gate_warnings(sensitivity),
+            *border_warnings(flow, sensitivity),
+            *rna_warnings(rna.get("loss_changes"), fdr),
+            *disagreements(clusters.get("agreement_summary"), vocabulary),
+            *steroid_warnings(
+                *(cohort["samples"], cohort["pairs"]),
+                *(statistics.get("drug_notes"), statistics.get("specifications")),
+            ),
+            *calibration_cautions(statistics.get("calibration")),
+            *cautions_of_design(settings["design"]),
+        ],
+    }
 
 
-def _plots_part(
+def _explorer(
     settings: Mapping[str, Any],
     table: pd.DataFrame,
     long_table: pd.DataFrame,
-    pairs: Path | str,
+    cohort: Files,
+    vocabulary: Vocabulary,
 ) -> dict[str, Any]:
-    """Return the paired plots, and a sentence on whose populations have one."""
-    confirmatory = settings["statistics"]["confirmatory"]
-    drawn = leading_rows(table, (confirmatory["modality"], confirmatory["source"]))
-    panels = change_panels(drawn, long_table, read_pair_sheet(pairs), settings["design"]["levels"])
-    fdr = settings["statistics"]["fdr"]
-    return {
-        "drawn": _what_is_drawn(drawn, table),
-        "plots": [draw_plot(panel, fdr) for panel in panels],
-    }
-
-
-def _flow_part(flow: Mapping[str, Path | str], fdr: float) -> dict[str, Any]:
-    """Return the chapter on quality and gates; nothing in it without files."""
-    return {
-        "flow_sections": [
-            table_section(name, flow[name], fdr, FLOW_SECTIONS)
-            for name in FLOW_SECTIONS
-            if name in flow
-        ],
-        "ledger": ledger_rows(read_table(flow["ledger"])) if flow else [],
-        "thresholds": threshold_rows(read_table(flow["thresholds"]))
-        if "thresholds" in flow
-        else [],
-        "quality_overview": inline_svg(flow["quality_overview"]) if flow else "",
-    }
-
-
-def cohort_rows(pairs: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count complete pairs per modality, treatment and contrast, naming who misses what."""
-    rows = []
-    keys = ["modality", "treatment", "contrast"]
-    for (modality, treatment, contrast), part in pairs.groupby(keys, sort=True):
-        missing = part[part["complete"] == "no"]
-        rows.append(
-            {
-                "modality": "RNA" if modality == "rna" else "flow cytometry",
-                "treatment": treatment,
-                "contrast": contrast,
-                "complete": int((part["complete"] == "yes").sum()),
-                "incomplete": len(missing),
-                "who": "; ".join(
-                    f"{row['unit']} lacks {row['missing']}" for row in records(missing)
-                ),
-            }
-        )
-    return rows
-
-
-def _what_is_drawn(drawn: pd.DataFrame, table: pd.DataFrame) -> str:
-    """Say whose populations have a plot where some have none."""
-    keys = ["modality", "source"]
-    shown, known = (part[keys].drop_duplicates() for part in (drawn, table))
-    if len(shown) == len(known):
-        return ""
-    return f"As found by: {', '.join(dict.fromkeys(found_by(row) for row in records(shown)))}."
-
-
-def draw_plot(panel: Panel, fdr: float) -> Plot:
-    """Draw a paired plot as inline SVG, each patient's line carrying its name and values."""
-    with plt.rc_context({**STYLE, "svg.hashsalt": f"{panel.population}{panel.treatment}"}):
-        figure, axis = plt.subplots(figsize=(PANEL_SIZE[0], PANEL_SIZE[1] + 0.4))
-        figure.subplots_adjust(left=0.24, right=0.97, top=0.86, bottom=0.29)
-        draw_panel(axis, panel, fdr)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-        plt.close(figure)
-    svg = bare_svg(buffer.getvalue())
-    notes = "; ".join(
-        format_effect(row) if row["status"] == "tested" else str(row["note"])
-        for row in records(panel.changes)
+    statistics = settings["statistics"]
+    declared = statistics["confirmatory"]
+    return explorer_data(
+        table,
+        long_table,
+        read_pair_sheet(cohort["pairs"]),
+        settings["design"],
+        statistics["fdr"],
+        [name for name, population in vocabulary.items() if population.primary],
+        (declared["modality"], declared["source"]),
     )
-    name = f"{panel.title}, {panel.treatment}"
-    return Plot(
-        Markup(_with_tooltips(svg, panel)),
-        f"{name}: percent of {panel.parent}, one line per patient. {notes}",
-        plain(name).casefold(),
-    )
-
-
-def _with_tooltips(svg: str, panel: Panel) -> str:
-    def title(match: re.Match[str]) -> str:
-        unit = unescape(match.group(2))
-        values = panel.percent.loc[[unit]].to_numpy(dtype=float)[0]
-        words = " → ".join(f"{format_number(float(value))} %" for value in values)
-        return f'<g class="patient"><title>{Markup.escape(unit)}: {words}</title>'
-
-    return re.sub(r"<g id=([\"'])patient:(.+?)\1>", title, svg)
-
-
-def untested(table: pd.DataFrame, fdr: float = 0.05) -> list[dict[str, Any]]:
-    """List what could not be tested and why, equal reasons together.
-
-    Parameters
-    ----------
-    table
-        Of `load_changes`.
-    fdr
-        False discovery rate of a claim, by which rows are shown or not.
-
-    Returns
-    -------
-    list of dict
-        ``treatment, contrast, found_by, readout, populations, why``.
-    """
-    rows = []
-    open_questions = table[table["status"] != "tested"]
-    shown = [is_shown(row, fdr) for row in records(open_questions)]
-    keys = ["treatment", "contrast", "modality", "source", "readout", "status", "note"]
-    for key, part in open_questions[shown].groupby(keys, sort=True, dropna=False):
-        treatment, contrast, modality, source, readout, _, note = key
-        rows.append(
-            {
-                "treatment": treatment,
-                "contrast": contrast,
-                "found_by": found_by({"modality": modality, "source": source}),
-                "readout": READOUT_WORDS[str(readout)],
-                "populations": ", ".join(plain(name) for name in part["population"]),
-                "why": note,
-            }
-        )
-    return rows
 
 
 def _notes(vocabulary: Vocabulary, table: pd.DataFrame) -> list[tuple[str, str]]:

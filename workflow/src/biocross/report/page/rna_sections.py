@@ -7,9 +7,10 @@ import pandas as pd
 
 from biocross.cohort.sheets import counted
 from biocross.flow.losses import READ, STEP_WORDS
-from biocross.report.page.chapters import Chapter, open_in_scanpy, pictures_of
+from biocross.report.page.chapters import Chapter, open_in_scanpy
 from biocross.report.page.cluster_sections import listed
 from biocross.report.page.flow_sections import FLOW_SECTIONS
+from biocross.report.page.pictures import pictures_of
 from biocross.report.page.sections import (
     WHO,
     Column,

@@ -1,12 +1,18 @@
 """The report's tables: how a table of results is described, and made a section."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from biocross.report.sources import is_below, is_shown, records, single_clusters_aside
+from biocross.report.sources import (
+    is_below,
+    is_shown,
+    is_single,
+    records,
+    single_clusters_aside,
+)
 from biocross.report.words import (
     format_effect,
     format_number,
@@ -112,13 +118,47 @@ PAIRS = number("Pairs", "n_pairs")
 FAMILY = Column("Family", lambda row: str(row["family"]).split(":")[0])
 
 
+def rows_section(
+    name: str,
+    title: str,
+    intro: str,
+    columns: Mapping[str, str],
+    rows: Sequence[Mapping[str, str]],
+    empty: str,
+    file: str = "",
+) -> Section:
+    """Prepare rows that are words already.
+
+    Parameters
+    ----------
+    name, title, intro, empty, file
+        As of `Section`.
+    columns
+        Heading by key of the rows; one that ends in ``#`` is of numbers.
+    rows
+        The rows.
+
+    Returns
+    -------
+    Section
+        The table as text.
+    """
+    headings = [(heading.rstrip("#"), heading.endswith("#")) for heading in columns.values()]
+    cells = [([str(row[key]) for key in columns], False) for row in rows]
+    return Section(name, title, intro, headings, cells, empty, file)
+
+
 def _strongest_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Put confirmatory rows first, then small q values; leave tables without q values."""
+    """Put confirmatory rows first, single clusters last, and small q values before large ones.
+
+    Tables without q values are left as they are.
+    """
     if "q_value" not in table:
         return table
     exploratory = table["family"] != CONFIRMATORY
-    return table.assign(exploratory=exploratory).sort_values(
-        ["exploratory", "q_value"], kind="stable"
+    single = table["source"].map(is_single) if "source" in table else False
+    return table.assign(exploratory=exploratory, single=single).sort_values(
+        ["exploratory", "single", "q_value"], kind="stable"
     )
 
 
