@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import snakemake
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -14,14 +15,14 @@ CODE = re.compile(r"`([^`\n]+)`")
 BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r'"([a-z_]+\.(?:tsv|h5ad|arrow|npz|html))"')
 LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
-DOCUMENTS = [
-    ROOT / name
-    for name in (
-        *("README.md", "CHANGELOG.md", "config/README.md", "config/demo.md", "results/README.md"),
-        *(f"docs/{name}.md" for name in ("methods", "clusters", "single_cell", "simulation")),
-        "docs/planning.md",
-    )
-]
+# Whatever a reader may open; not what came with the data of a test.
+DOCUMENTS = sorted(
+    path
+    for folder in (".", "config", "docs", "results", "tests", "notebooks")
+    for path in (ROOT / folder).glob("*.md" if folder in (".", "results") else "**/*.md")
+)
+# Letters of the code's own that a message must have, and their least share; the rest are names.
+LEAST_LETTERS, LEAST_SHARE = 14, 0.2
 # Columns of sheets, which are explained elsewhere, and those that are never written.
 NO_RESULTS = {
     *("SHEET_COLUMNS", "NAME_COLUMNS", "TEXT_COLUMNS", "USUAL_COLUMNS", "BACKGROUND_COLUMNS"),
@@ -147,3 +148,65 @@ def test_links_lead_somewhere(document):
         if not path.exists() or (place and place not in anchors(path)):
             broken.append(f"{target}#{place}")
     assert not broken
+
+
+def library_templates():
+    """Return the fixed parts, in order, of every sentence that the library can write."""
+    found = set()
+    for path in LIBRARY.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = tuple(v.value for v in node.values if isinstance(v, ast.Constant))
+                found.add(tuple(str(part).replace("`", "") for part in parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add((node.value.replace("`", ""),))
+    return {parts for parts in found if letters(parts) >= LEAST_LETTERS}
+
+
+def letters(parts):
+    return sum(len(part.strip()) for part in parts)
+
+
+def stands_in(parts, message):
+    """Whether all fixed parts of a sentence stand in a message, one after the other."""
+    place = 0
+    for part in parts:
+        place = message.find(part, place)
+        if place < 0:
+            return False
+        place += len(part)
+    return True
+
+
+def quoted_messages():
+    """Return the messages that the page on troubles explains, but for those of Snakemake."""
+    text = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    ours = text.partition("## Snakemake itself")[0]
+    rows = (line.split(" | ")[0] for line in ours.splitlines() if line.startswith("| `"))
+    return [CODE.search(cell)[1] for cell in rows]
+
+
+def test_the_troubles_explained_are_those_of_the_code():
+    templates, messages = library_templates(), quoted_messages()
+    assert len(messages) > 40
+    invented = [
+        message
+        for message in messages
+        if not any(
+            letters(parts) >= LEAST_SHARE * len(message) and stands_in(parts, message)
+            for parts in templates
+        )
+    ]
+    assert not invented
+
+
+def test_snakemake_still_says_so():
+    text = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    rows = text.partition("## Snakemake itself")[2].splitlines()
+    said = [CODE.search(row)[1] for row in rows if row.startswith("| `")][:3]
+    folder = Path(snakemake.__file__).parent
+    sources = " ".join(
+        (folder / f"{name}.py").read_text() for name in ("exceptions", "common/__init__")
+    )
+    assert len(said) == 3
+    assert not [words for words in said if words not in sources]
