@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from biocross.statistics.families import assign_families
 from biocross.statistics.kernels.exact import wilcoxon_signed_rank
 from biocross.statistics.kernels.moderation import PairedTest, moderated_paired_t, plain_paired_t
 from biocross.statistics.kernels.quartiles import column_quartiles
-from biocross.statistics.paired_changes import assign_families, judge
+from biocross.statistics.paired_changes import judge
 from biocross.statistics.pairs import PairTable
 from biocross.statistics.readouts import Readout, readouts
 

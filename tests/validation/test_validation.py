@@ -17,11 +17,8 @@ from validation.grid import PARENT_CENTRE, Requirement, full_grid, requirements
 from validation.scenarios import Cell, Rate, rate_of, run_cell, run_cells
 from validation.studies import pair_table, simulate_depletion, simulate_table
 
-from biocross.statistics.paired_changes import (
-    assign_families,
-    change_rows,
-    population_pairs,
-)
+from biocross.statistics.families import assign_families
+from biocross.statistics.paired_changes import change_rows, population_pairs
 
 STANDARD_ERRORS = 3
 

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from notebook_runs import NOTEBOOKS, run_notebook
 from tiny_project import make_tiny
 
 from biocross.tables import read_rows
@@ -169,6 +170,15 @@ def test_the_report_has_the_chapters(finished):
     page = (finished.folder / "results" / "report.html").read_text()
     chapters = re.findall(r"<h2[^>]*>([^<]*)", page)
     assert {"Single-cell RNA", "Flow cytometry and RNA together"} <= set(chapters)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_the_notebook_shows_the_cells_and_the_agreement(finished, monkeypatch):
+    (path,) = (path for path in NOTEBOOKS if path.stem.startswith("04"))
+    pictures, text = run_notebook(path, finished.folder / "results", monkeypatch)
+    assert pictures == 2
+    assert "has no single-cell RNA" not in text
+    assert "not comparable" in text
 
 
 def test_a_second_run_has_nothing_to_do(finished):

@@ -48,12 +48,25 @@ def record_provenance(
     for path in inputs:
         content = Path(path).read_bytes()
         rows.append({"file": str(path), "sha256": hashlib.sha256(content).hexdigest()})
-        with written_whole(_copy_of(path, Path(inputs_out))) as copy:
+        with written_whole(kept_copy(path, Path(inputs_out).parent)) as copy:
             copy.write_bytes(content)
     write_rows(inputs_out, ("file", "sha256"), rows)
 
 
-def _copy_of(path: Path | str, inputs_out: Path) -> Path:
-    """Name the copy of an input by its whole path, because two sheets may share a name."""
+def kept_copy(path: Path | str, provenance: Path) -> Path:
+    """Name the copy of an input by its whole path, because two sheets may share a name.
+
+    Parameters
+    ----------
+    path
+        The input, as the configuration names it.
+    provenance
+        ``results/provenance``.
+
+    Returns
+    -------
+    Path
+        Where the run keeps the input as it was used.
+    """
     name = Path(path).as_posix().lstrip("/").replace("../", "").replace("/", "__")
-    return inputs_out.parent / "sheets" / name
+    return provenance / "sheets" / name

@@ -246,7 +246,7 @@ def association_rows(
     readings = list(islice(readouts(pairs, vocabulary), N_READOUTS))
     changes = np.hstack([readout.change for readout in readings])
     for variable in clinical.columns:
-        measured = _clinical_change(clinical[variable], pairs)
+        measured = clinical_change(clinical[variable], pairs)
         found = _correlate(changes, measured, arms.treatments, seed)
         place = -1
         for readout in readings:
@@ -300,8 +300,8 @@ def _arms(tables: Sequence[PairTable], question: Question) -> Arms:
     return Arms(joined, np.array(treatments, dtype=np.str_))
 
 
-def _clinical_change(values: pd.Series, pairs: PairTable) -> FloatArray:
-    """Follow-up minus baseline of each pair, shape (pairs,); NaN where either is unknown."""
+def clinical_change(values: pd.Series, pairs: PairTable) -> FloatArray:
+    """Take follow-up minus baseline of each pair, shape (pairs,); NaN where either is unknown."""
     at = {
         level: values.reindex([(unit, level) for unit in pairs.units]).to_numpy(dtype=np.float64)
         for level in (pairs.question.baseline, pairs.question.followup)

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from biocross.statistics.families import correct_families, exploratory
+from biocross.statistics.families import (
+    MIN_CONFIRMATORY_PAIRS,
+    correct_families,
+    exploratory,
+)
 from biocross.statistics.kernels.exact import wilcoxon_signed_rank
 from biocross.statistics.kernels.moderation import MIN_PAIRS, moderated_paired_t
-from biocross.statistics.paired_changes import (
-    MIN_CONFIRMATORY_PAIRS,
-    MIN_EVENTS,
-    batch_caveat,
-)
+from biocross.statistics.paired_changes import MIN_EVENTS, batch_caveat
 from biocross.statistics.pairs import Question, value_arrays
 
 FloatArray = NDArray[np.float64]

@@ -9,16 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
-from biocross.statistics.families import CONFIRMATORY, correct_families, exploratory
+from biocross.statistics.families import MIN_CONFIRMATORY_PAIRS, assign_families
 from biocross.statistics.kernels.battery import (
-    ALPHA,
     Battery,
     Tests,
     columns_of_tests,
     run_battery,
 )
 from biocross.statistics.kernels.moderation import MIN_PAIRS
-from biocross.statistics.kernels.power import detectable_fold
 from biocross.statistics.kernels.quartiles import column_quartiles
 from biocross.statistics.pairs import (
     PairTable,
@@ -54,7 +52,6 @@ NOT_MEASURED = {
 }
 MIN_EVENTS = 20
 NEAR_ZERO = 3
-MIN_CONFIRMATORY_PAIRS = 6
 
 
 def find_paired_changes(
@@ -190,39 +187,6 @@ def change_rows(
         rows += _rows(pairs, readout, battery)
     mark_disagreement(rows)
     return rows
-
-
-def assign_families(
-    rows: Sequence[dict[str, Any]], primary: Collection[str], confirmatory: tuple[str, ...]
-) -> None:
-    """Correct for multiple testing, within families that are named in the rows.
-
-    The confirmatory family holds the primary populations over all treatments and visits, in one
-    readout. Every other row belongs to the exploratory family of its modality, source, treatment,
-    contrast and readout.
-
-    Parameters
-    ----------
-    rows
-        Rows of `change_rows`; ``family``, ``q_value`` and ``detectable_fold_family`` are filled in.
-    primary
-        Names of the primary populations.
-    confirmatory
-        Modality, source and readout of the confirmatory family.
-    """
-    for row in rows:
-        declared = (row["modality"], row["source"], row["readout"]) == confirmatory
-        enough = row["n_pairs"] >= MIN_CONFIRMATORY_PAIRS
-        row["family"] = exploratory(row, "modality", "source", "treatment", "contrast", "readout")
-        if declared and enough and row["population"] in primary:
-            row["family"] = CONFIRMATORY
-    for members in correct_families(rows).values():
-        for row in members:
-            row["detectable_fold_family"] = float(
-                detectable_fold(
-                    row["change_sd"], row["n_pairs"], row["df"], alpha=ALPHA / len(members)
-                )
-            )
 
 
 def batch_caveat(batches: Sequence[tuple[str, str]]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biocross.errors import ConfigError
+from biocross.statistics.families import MIN_CONFIRMATORY_PAIRS
 from biocross.statistics.kernels.battery import ALPHA
 from biocross.statistics.kernels.counting_noise import (
     counting_variance,
@@ -25,7 +26,7 @@ from biocross.statistics.kernels.power import (
     patients_needed,
     power_of_enrolled,
 )
-from biocross.statistics.paired_changes import MIN_CONFIRMATORY_PAIRS, MIN_EVENTS
+from biocross.statistics.paired_changes import MIN_EVENTS
 from biocross.tables import write_rows
 
 FloatArray = NDArray[np.float64]
