@@ -48,6 +48,11 @@ rule summarise_libraries:
                 OUT / "cells" / f"{name}.tsv",
                 caption=f"../report/rna_{name}.rst",
                 category="Single-cell RNA",
+                subcategory="Tables",
+                labels={
+                    "question": f"What did quality control find? ({name})",
+                    "form": "table",
+                },
             )
             for name in CELL_TABLES
         },
@@ -76,6 +81,8 @@ rule find_library_losses:
             OUT / "cells" / "loss_changes.tsv",
             caption="../report/quality_losses.rst",
             category="Single-cell RNA",
+            subcategory="Tables",
+            labels={"question": "Do losses differ between visits?", "form": "table"},
         ),
         sample_losses=OUT / "cells" / "sample_losses.tsv",
     log:
@@ -145,6 +152,8 @@ rule annotate_cells:
             OUT / "cells" / "annotation.tsv",
             caption="../report/rna_annotation.rst",
             category="Single-cell RNA",
+            subcategory="Tables",
+            labels={"question": "How many cells got which name?", "form": "table"},
         ),
         clusters=OUT / "cells" / "clusters.tsv",
         recheck=OUT / "cells" / "quality_recheck.tsv",
@@ -183,6 +192,11 @@ rule summarise_cells:
             OUT / "cells" / "cells_per_population.tsv",
             caption="../report/rna_cells_per_population.rst",
             category="Single-cell RNA",
+            subcategory="Tables",
+            labels={
+                "question": "Are there enough cells to test genes?",
+                "form": "table",
+            },
         ),
         gene_sets=OUT / "cells" / "gene_sets.tsv",
     log:
@@ -211,6 +225,8 @@ rule find_gene_changes:
             OUT / "statistics" / "gene_changes.tsv",
             caption="../report/gene_changes.rst",
             category="Changes",
+            subcategory="Tables",
+            labels={"question": "Which genes changed?", "form": "table"},
         ),
     log:
         log_path("find_gene_changes"),

@@ -29,6 +29,8 @@ if "normalised_clusters" in CLUSTERS:
                 OUT / "flow" / "normalisation" / "guard.tsv",
                 caption="../report/normalisation.rst",
                 category="Flow cytometry",
+                subcategory="Tables",
+                labels={"question": "Did aligning the batches help?", "form": "table"},
             ),
         log:
             log_path("train_normalisation"),
@@ -137,6 +139,8 @@ rule annotate_clusters:
             OUT / "flow" / "{clusters}" / "annotation.tsv",
             caption="../report/annotation.rst",
             category="Flow cytometry",
+            subcategory="Tables",
+            labels={"question": "What are the clusters?", "form": "table"},
         ),
         populations=OUT / "flow" / "{clusters}" / "populations.tsv",
     log:
@@ -225,6 +229,11 @@ rule compare_clusters_with_gates:
             OUT / "flow" / "{clusters}" / "agreement_summary.tsv",
             caption="../report/agreement.rst",
             category="Flow cytometry",
+            subcategory="Tables",
+            labels={
+                "question": "Do gates and clusters hold the same cells?",
+                "form": "table",
+            },
         ),
         confusion=OUT / "flow" / "{clusters}" / "confusion.tsv",
     log:
@@ -254,6 +263,11 @@ rule find_outlying_samples:
             OUT / "flow" / "outliers.tsv",
             caption="../report/outliers.rst",
             category="Flow cytometry",
+            subcategory="Tables",
+            labels={
+                "question": "Which samples are unlike the others?",
+                "form": "table",
+            },
         ),
         figures=shown_figure(
             *("clusters", "samples"),

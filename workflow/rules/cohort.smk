@@ -21,6 +21,11 @@ rule check_cohort:
             OUT / "cohort" / "problems.tsv",
             caption="../report/problems.rst",
             category="Cohort",
+            subcategory="Tables",
+            labels={
+                "question": "What did the checks of the sheets find?",
+                "form": "table",
+            },
         ),
         design=OUT / "cohort" / "design.md",
         drug_notes=OUT / "cohort" / "drug_notes.tsv",

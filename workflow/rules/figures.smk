@@ -267,6 +267,43 @@ if not GATES_DRAWN_ELSEWHERE:
         script:
             "../scripts/plot_patient_gating.py"
 
+    rule plot_gate_examples:
+        input:
+            **GATES,
+            events=[
+                events for patient in FLOW_PATIENTS for events in events_of(patient)
+            ],
+            thresholds=rules.settle_thresholds.output.thresholds,
+            sensitivity=OUT / "statistics" / "gate_sensitivity.tsv",
+        output:
+            examples=shown_figure(
+                *("gates", "examples"),
+                question="What do clear and unclear gates look like?",
+                category="Flow cytometry",
+                caption="gate_examples",
+            ),
+        log:
+            log_path("plot_gate_examples"),
+        benchmark:
+            benchmark_path("plot_gate_examples")
+        resources:
+            mem_mb=lambda wildcards, input, attempt: 800 * attempt
+            + 18 * int(input.size_mb / max(1, len(FLOW_PATIENTS))),
+            runtime=30,
+        params:
+            code=code_digest("biocross.report.figures.gate_examples"),
+            patients=list(FLOW_PATIENTS),
+            levels=[
+                COHORT.level(sample)
+                for samples in FLOW_PATIENTS.values()
+                for sample in samples
+            ],
+            n_samples=[len(samples) for samples in FLOW_PATIENTS.values()],
+        message:
+            "Drawing the gates of three patients, from clear to unclear"
+        script:
+            "../scripts/plot_gate_examples.py"
+
     rule plot_cohort_thresholds:
         input:
             **GATES,

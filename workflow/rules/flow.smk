@@ -16,6 +16,11 @@ if config["flow"]["compensation"] == "controls":
                 OUT / "flow" / "compensation" / "spillover.tsv",
                 caption="../report/spillover.rst",
                 category="Flow cytometry",
+                subcategory="Tables",
+                labels={
+                    "question": "What was the spillover of each batch?",
+                    "form": "table",
+                },
             ),
             controls=OUT / "flow" / "compensation" / "controls.tsv",
         log:
@@ -105,6 +110,11 @@ rule summarise_quality:
                 OUT / "flow" / "quality" / f"{name}.tsv",
                 caption=f"../report/{name}.rst",
                 category="Flow cytometry",
+                subcategory="Tables",
+                labels={
+                    "question": f"What did quality control find? ({name})",
+                    "form": "table",
+                },
             )
             for name in QUALITY_TABLES
         },
@@ -133,6 +143,8 @@ rule find_quality_losses:
             OUT / "flow" / "quality" / "loss_changes.tsv",
             caption="../report/quality_losses.rst",
             category="Flow cytometry",
+            subcategory="Tables",
+            labels={"question": "Do losses differ between visits?", "form": "table"},
         ),
         sample_losses=OUT / "flow" / "quality" / "sample_losses.tsv",
     log:
@@ -160,6 +172,8 @@ rule find_residual_spillover:
             OUT / "flow" / "quality" / "residual_spillover.tsv",
             caption="../report/residual_spillover.rst",
             category="Flow cytometry",
+            subcategory="Tables",
+            labels={"question": "Does light leak between detectors?", "form": "table"},
         ),
     log:
         log_path("find_residual_spillover"),

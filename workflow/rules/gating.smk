@@ -32,6 +32,11 @@ if GATES_DRAWN_ELSEWHERE:
                 OUT / "flow" / "gating" / "moved_gates.tsv",
                 caption="../report/moved_gates.rst",
                 category="Flow cytometry",
+                subcategory="Tables",
+                labels={
+                    "question": "Which gates were moved between visits?",
+                    "form": "table",
+                },
             ),
         log:
             log_path("match_gates"),
@@ -116,6 +121,8 @@ else:
                 OUT / "flow" / "gating" / "thresholds.tsv",
                 caption="../report/thresholds.rst",
                 category="Flow cytometry",
+                subcategory="Tables",
+                labels={"question": "Where do the borders lie?", "form": "table"},
             ),
         log:
             log_path("settle_thresholds"),
@@ -230,6 +237,11 @@ if not GATES_DRAWN_ELSEWHERE:
                 OUT / "flow" / "gating" / "marker_shift_summary.tsv",
                 caption="../report/marker_shifts.rst",
                 category="Flow cytometry",
+                subcategory="Tables",
+                labels={
+                    "question": "Did the cells beside the gates move?",
+                    "form": "table",
+                },
             ),
         log:
             log_path("measure_marker_shifts"),

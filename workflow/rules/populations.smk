@@ -49,6 +49,8 @@ rule gather_populations:
             OUT / "populations" / "counts.tsv",
             caption="../report/counts.rst",
             category="Populations",
+            subcategory="Tables",
+            labels={"question": "What was counted in every sample?", "form": "table"},
         ),
         expression=OUT / "populations" / "expression.tsv",
         scale=OUT / "populations" / "cells_per_ul.tsv",

@@ -32,6 +32,7 @@ rule write_report:
         **with_thresholds(
             thresholds=OUT / "flow" / "gating" / "thresholds.tsv",
             marker_shift_summary=OUT / "flow" / "gating" / "marker_shift_summary.tsv",
+            gate_examples=in_page(figure_files("gates", "examples")),
         ),
         **with_clusters(
             clusters=[

@@ -27,6 +27,8 @@ rule find_paired_changes:
             OUT / "statistics" / "paired_changes.tsv",
             caption="../report/paired_changes.rst",
             category="Changes",
+            subcategory="Tables",
+            labels={"question": "What changed, and by how much?", "form": "table"},
         ),
     log:
         log_path("find_paired_changes"),
@@ -55,6 +57,8 @@ rule find_concordance:
             OUT / "statistics" / "concordance.tsv",
             caption="../report/concordance.rst",
             category="Changes",
+            subcategory="Tables",
+            labels={"question": "Do flow cytometry and RNA agree?", "form": "table"},
         ),
         findings=OUT / "statistics" / "combined_findings.tsv",
     log:
@@ -90,6 +94,8 @@ rule find_marker_changes:
             OUT / "statistics" / "marker_changes.tsv",
             caption="../report/marker_changes.rst",
             category="Changes",
+            subcategory="Tables",
+            labels={"question": "Which markers changed?", "form": "table"},
         ),
     log:
         log_path("find_marker_changes"),
@@ -116,6 +122,11 @@ rule find_treatment_differences:
             OUT / "statistics" / "treatment_differences.tsv",
             caption="../report/treatment_differences.rst",
             category="Changes",
+            subcategory="Tables",
+            labels={
+                "question": "Do treatments differ in their changes?",
+                "form": "table",
+            },
         ),
     log:
         log_path("find_treatment_differences"),
@@ -141,6 +152,11 @@ rule find_longitudinal_changes:
             OUT / "statistics" / "longitudinal.tsv",
             caption="../report/longitudinal.rst",
             category="Changes",
+            subcategory="Tables",
+            labels={
+                "question": "What changed over all visits in one model?",
+                "form": "table",
+            },
         ),
     log:
         log_path("find_longitudinal_changes"),
@@ -168,6 +184,8 @@ rule find_response:
             OUT / "statistics" / "response.tsv",
             caption="../report/response.rst",
             category="Clinic",
+            subcategory="Tables",
+            labels={"question": "Do responders change otherwise?", "form": "table"},
         ),
     log:
         log_path("find_response"),
@@ -193,6 +211,11 @@ rule find_clinical_associations:
             OUT / "statistics" / "clinical_associations.tsv",
             caption="../report/clinical_associations.rst",
             category="Clinic",
+            subcategory="Tables",
+            labels={
+                "question": "Do cells and clinic change together?",
+                "form": "table",
+            },
         ),
     log:
         log_path("find_clinical_associations"),
@@ -221,6 +244,11 @@ rule find_stimulated_responses:
             OUT / "statistics" / "net_response_changes.tsv",
             caption="../report/net_response_changes.rst",
             category="Changes",
+            subcategory="Tables",
+            labels={
+                "question": "Did responses to a stimulation change?",
+                "form": "table",
+            },
         ),
     log:
         log_path("find_stimulated_responses"),
@@ -253,6 +281,11 @@ if FLOW_SAMPLES and not GATES_DRAWN_ELSEWHERE:
                 OUT / "statistics" / "gate_sensitivity.tsv",
                 caption="../report/gate_sensitivity.rst",
                 category="Trust",
+                subcategory="Tables",
+                labels={
+                    "question": "How far do findings rest on where gates stand?",
+                    "form": "table",
+                },
             ),
         log:
             log_path("measure_gate_sensitivity"),
@@ -281,6 +314,11 @@ rule vary_specifications:
             OUT / "statistics" / "specifications.tsv",
             caption="../report/specifications.rst",
             category="Trust",
+            subcategory="Tables",
+            labels={
+                "question": "Do findings depend on the analysis?",
+                "form": "table",
+            },
         ),
     log:
         log_path("vary_specifications"),
@@ -309,6 +347,11 @@ rule calibrate_run:
             OUT / "statistics" / "calibration.tsv",
             caption="../report/calibration.rst",
             category="Trust",
+            subcategory="Tables",
+            labels={
+                "question": "How often would chance be called a change?",
+                "form": "table",
+            },
         ),
     log:
         log_path("calibrate_run"),

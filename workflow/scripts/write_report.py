@@ -11,6 +11,8 @@ def by_name(files):
 
 with logged(snakemake):
     inputs = dict(snakemake.input.items())
+    figures = {name: inputs.get(f"{name}_figures", []) for name in CHAPTERS_WITH_FIGURES}
+    figures["gates"] = [*inputs.get("gate_examples", []), *figures["gates"]]
     write_report(
         statistics=by_name(inputs["statistics"]),
         counts=inputs["counts"],
@@ -22,5 +24,5 @@ with logged(snakemake):
         report_out=snakemake.output.report,
         clusters=by_name(inputs.get("clusters", [])),
         rna=by_name([*inputs.get("rna", []), *inputs.get("both", [])]),
-        figures={name: inputs.get(f"{name}_figures", []) for name in CHAPTERS_WITH_FIGURES},
+        figures=figures,
     )

@@ -38,7 +38,8 @@ def draw_calibration(axis: Axes, rows: Sequence[Row]) -> None:
     axis.axvline(0.05, color=GREY, linewidth=0.6, zorder=0)
     labels, reach = [], 0.1
     for line, row in enumerate(rows):
-        labels.append(f"{row['what']} ({row['n_populations']:g} populations)")
+        many = f"{row['n_populations']:g} population{'' if row['n_populations'] == 1 else 's'}"
+        labels.append(f"{row['what']} ({many})")
         if row["status"] != "tested":
             axis.text(0.05, line, "not tested", fontsize=5.5, va="center", ha="center", color=GREY)
             continue

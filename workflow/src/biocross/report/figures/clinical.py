@@ -25,8 +25,8 @@ RESPONSE_FIGURE_COLUMNS = (
     *("population_change", "effect", "effect_low", "effect_high", "p_value", "q_value", "status"),
 )
 # So many associations of a treatment are drawn, and so many plots stand beside each other.
-MOST, BESIDE = 6, 4
-PANEL = (1.95, 2.2)
+MOST, BESIDE = 6, 3
+PANEL = (2.4, 2.2)
 ARM_LOOKS = ((BLUE, "o"), (VERMILLION, "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"))
 
 
@@ -112,7 +112,8 @@ def draw_association(axis: Axes, panel: Panel, looks: Mapping[str, tuple[str, st
     sure = f"{row['n_pairs']} pairs, p = {format_p(row['p_value'])}, q = {format_p(row['q_value'])}"
     title = f"{row['treatment']}\n{contrast_words(row['contrast'])}\n{rho}\n{sure}"
     axis.set_title(title, loc="left", fontsize=6.5, parse_math=False)
-    axis.set_xlabel(f"change of {plain(row['variable'])}", parse_math=False)
+    variable = plain(row["variable"]).replace(" per ul", "/µl")
+    axis.set_xlabel(f"change of {variable}", parse_math=False)
     axis.set_ylabel(_change_words(row), parse_math=False)
 
 

@@ -172,7 +172,7 @@ def _change_clouds(
         points = clouds[contrast, name]
         if _says_nothing(points, parents[name], vocabulary):
             continue
-        title = plain(name) + (f", {plain(contrast)}" if several else "")
+        title = plain(name) + (f", {plain(contrast.split(' - ')[0])}" if several else "")
         yield Cloud(title, _change_words(rows, name, contrast, points), points)
 
 
@@ -249,7 +249,7 @@ def draw_clouds(clouds: Sequence[Cloud], title: str, draw: Any, *figures_out: Pa
             draw(axis, cloud, colours)
             # The numbers stand between the title and the panel.
             pad = 4 + 6.3 * (cloud.subtitle.count("\n") + 1)
-            axis.set_title(cloud.title, fontsize=7, loc="left", parse_math=False, pad=pad)
+            axis.set_title(cloud.title, fontsize=6.3, loc="left", parse_math=False, pad=pad)
             where = axis.transAxes
             axis.text(0, 1.02, cloud.subtitle, transform=where, fontsize=5.2, va="bottom")
         if clouds:

@@ -32,6 +32,8 @@ WORDS = {
 # Factor beyond which an interval is cut off.
 WIDEST = 16.0
 LINE = 0.2
+# Inches: the plot, and a letter of the names beside it.
+PLOT_WIDTH, LETTER = 2.25, 0.058
 
 
 def draw_findings(
@@ -51,9 +53,13 @@ def draw_findings(
     rows = ordered_findings(findings, vocabulary)
     missing = sum(row["verdict"] == "not comparable" for row in findings)
     height = LINE * max(len(rows), 3) + 1.05
+    several = len({row["contrast"] for row in rows}) > 1
+    names = max([2.0, *(LETTER * len(_label(row, several)) for row in rows)])
+    width = names + 4.4
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.6, height))
-        axis = figure.add_axes((0.36, 0.55 / height, 0.34, 1 - 1.05 / height))
+        figure = Figure(figsize=(width, height))
+        box = (names / width, 0.55 / height, PLOT_WIDTH / width, 1 - 1.05 / height)
+        axis = figure.add_axes(box)
         _draw_lines(axis, rows)
         title = (
             "Which changes do both methods support? Ratio of odds of the percent of the parent, "
@@ -128,8 +134,7 @@ def _draw_lines(axis: Axes, rows: Sequence[Row]) -> None:
         )
         pairs = f"{row['n_pairs_flow']} / {row['n_pairs_rna']} pairs"
         axis.text(1.42, line, pairs, transform=where, va="center", fontsize=6, color="#777777")
-        contrast = f", {plain(row['contrast'])}" if several else ""
-        labels.append(f"{plain(row['population'])}, {row['treatment']}{contrast}")
+        labels.append(_label(row, several))
         if line and row["verdict"] != rows[line - 1]["verdict"]:
             axis.axhline(line - 0.5, color="#CCCCCC", linewidth=0.6)
     if not rows:
@@ -143,6 +148,11 @@ def _draw_lines(axis: Axes, rows: Sequence[Row]) -> None:
     axis.set_xticks([step for step in steps if 1 / reach <= step <= reach])
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"× {value:g}"))
+
+
+def _label(row: Row, several: bool) -> str:
+    visit = f", {plain(row['contrast'].split(' - ')[0])}" if several else ""
+    return f"{plain(row['population'])}, {row['treatment']}{visit}"
 
 
 def _draw_effect(

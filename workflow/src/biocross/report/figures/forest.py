@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from biocross.report.figures.panels import (
     Row,
@@ -135,18 +136,9 @@ def _write_numbers(axis: Axes, line: int, row: Row, claimed: bool) -> None:
 
 
 def _write(axis: Axes, line: float, offset: float, text: str, **look: Any) -> None:
-    axis.annotate(
-        text,
-        (1, line),
-        xycoords=axis.get_yaxis_transform(),
-        xytext=(offset, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=6.5,
-        annotation_clip=False,
-        parse_math=False,
-        **look,
-    )
+    aside = ScaledTranslation(offset / 72, 0, axis.figure.dpi_scale_trans)
+    place = axis.get_yaxis_transform() + aside
+    axis.text(1, line, text, transform=place, va="center", fontsize=6.5, parse_math=False, **look)
 
 
 def _scale_words(rows: Sequence[Row]) -> str:
@@ -173,15 +165,15 @@ def plot_forest(rows: Sequence[Row], fdr: float, *figures_out: Path | str) -> No
         One file per format, ``.tsv`` for the source table.
     """
     panels = by_panel(rows)
-    pages = [path for path in figures_out if str(path).endswith(".pdf")]
-    for path in pages:
-        each = [{key: panel} for key, panel in panels.items()] or [{}]
-        with written_whole(path) as temporary, PdfPages(temporary, metadata=_UNDATED) as pdf:
-            for one in each:
-                pdf.savefig(forest_figure(one, fdr))
-    others = [path for path in figures_out if path not in pages]
     drawn = [row for panel in panels.values() for row in panel]
+    pages = [path for path in figures_out if str(path).endswith(".pdf")]
+    others = [path for path in figures_out if path not in pages]
+    each = [{key: panel} for key, panel in panels.items()] or [{}]
     with mpl.rc_context(STYLE):
+        for path in pages:
+            with written_whole(path) as temporary, PdfPages(temporary, metadata=_UNDATED) as pdf:
+                for one in each:
+                    pdf.savefig(forest_figure(one, fdr))
         save_figure(forest_figure(panels, fdr), *others, source=drawn, columns=FOREST_COLUMNS)
 
 

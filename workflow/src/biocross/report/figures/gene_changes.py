@@ -23,7 +23,7 @@ MOST_IN_PANEL = 30
 MOST_OF_POPULATION = 6
 # Inches.
 LINE = 0.155
-PANEL_WIDTH, LABELS = 2.0, 1.75
+PANEL_WIDTH, LABELS = 2.0, 2.0
 # log2: beyond this an interval is cut off.
 WIDEST = 5.0
 

@@ -152,7 +152,7 @@ def _readouts(rows: Sequence[Row], fdr: float) -> Figure:
     names = 0.065 * max(len(name[2]) for name in subjects) + 0.5
     heads = 0.05 * max(len(_head(*key)) for key in columns) + 0.35
     each = CELL * len(columns)
-    width = names + (each + BETWEEN) * len(shown) + 0.4
+    width = max(names + (each + BETWEEN) * len(shown) + 0.4, 5.8)
     height = heads + LINE * len(subjects) + 0.75
     figure = Figure(figsize=(width, height))
     axes = []

@@ -95,7 +95,8 @@ class LabelRoom:
             astray = np.maximum(astray, shared / area)
         sides = [box[0] - right, left - box[1], box[2] - top, bottom - box[3]]
         apart = np.maximum(np.max(sides, axis=0), 0)
-        return self._covered(places) + OUTSIDE * (0.4 * outside + 2 * apart) + IN_ANOTHER * astray
+        far = OUTSIDE * (0.4 * outside + 2 * apart)
+        return np.asarray(self._covered(places) + far + IN_ANOTHER * astray)
 
     def _covered(self, places: Floats) -> Floats:
         """Return the mean cost of the pixels below every place, from sums over rectangles."""

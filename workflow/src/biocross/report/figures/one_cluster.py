@@ -26,6 +26,6 @@ class Cluster(NamedTuple):
 
 def percent_axis(axis: Any, steps: Sequence[float]) -> None:
     """Put plain numbers on a logarithmic axis of percentages: `steps` within each decade."""
-    axis.set_major_locator(LogLocator(subs=list(steps), numticks=8))
+    axis.set_major_locator(LogLocator(subs=list(steps), numticks=5))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -20,6 +20,8 @@ PAIRED_FIGURE_COLUMNS = (
     *("modality", "source", "treatment", "population", "parent", "patient", "visit", "percent"),
 )
 PANEL_SIZE = (2.3, 2.15)
+# Of visits side by side; with more, their names are slanted.
+MOST_LETTERS = 26
 
 
 class Panel(NamedTuple):
@@ -212,8 +214,8 @@ def _above_floor(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], fl
 def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None) -> None:
     axis.set_yscale("log")
     axis.set_xlim(-0.35, len(levels) - 0.65)
-    slant: dict[str, Any] = {"parse_math": False}
-    if len(levels) > 3:
+    slant: dict[str, Any] = {"parse_math": False, "fontsize": 6}
+    if sum(len(level) for level in levels) > MOST_LETTERS:
         slant |= {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(range(len(levels)), [plain(level) for level in levels], **slant)
     low, high = axis.get_ylim()
@@ -228,7 +230,7 @@ def _label(axis: Axes, panel: Panel, levels: Sequence[str], floor: float | None)
     axis.set_ylabel(unit, parse_math=False)
     title = f"{panel.title}\n{panel.treatment}"
     axis.set_title(title, loc="left", parse_math=False)
-    below = -0.2 if len(levels) <= 3 else -0.36
+    below = -0.36 if "rotation" in slant else -0.2
     axis.text(
         *(0, below, _summary(panel)),
         transform=axis.transAxes,
@@ -242,7 +244,7 @@ def _summary(panel: Panel) -> str:
     """Write the test under a plot; of several contrasts, the one with the smallest q value."""
     rows = records(panel.changes.sort_values("q_value", kind="stable"))
     text = _annotate(rows[0])
-    return text if len(rows) == 1 else f"{plain(rows[0]['contrast'])}: {text}"
+    return text if len(rows) == 1 else f"{plain(rows[0]['contrast'])}:\n{text}"
 
 
 def _annotate(row: dict[str, Any]) -> str:

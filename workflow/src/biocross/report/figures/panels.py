@@ -104,7 +104,7 @@ def fold_axis(axis: Axes, reach: float, x: bool = True) -> None:
         Whether the horizontal axis is meant.
     """
     step = 1 if reach <= 4 else 2 if reach <= 20 else 3
-    factors = NARROW if reach < 2 else tuple(2.0 ** np.arange(step, 11, step))
+    factors = NARROW[int(reach > 1.4) :] if reach < 2 else tuple(2.0 ** np.arange(step, 11, step))
     ticks = [1.0, *(factor for one in factors if one <= reach for factor in (one, 1 / one))]
     own = axis.xaxis if x else axis.yaxis
     (axis.set_xscale if x else axis.set_yscale)("log")

@@ -128,7 +128,7 @@ def _curves(rows: Sequence[Row]) -> Figure:
     }
     beside = min(MOST_BESIDE, max(map(len, bands.values())))
     names = 0.06 * max(len(_words(line)) for own in lines.values() for line in own) + 0.15
-    size = names + PANEL_WIDTH * beside + 0.15, sum(heights.values()) + 0.35
+    size = max(names + PANEL_WIDTH * beside + 0.15, 4.8), sum(heights.values()) + 0.35
     figure = Figure(figsize=size)
     top = size[1]
     for name, band in bands.items():

@@ -95,7 +95,7 @@ def _volcanoes(
     contrasts = list(dict.fromkeys(contrast for _, contrast in panels))
     columns = len(contrasts) if len(contrasts) > 1 else min(3, len(panels))
     lines = -(-len(panels) // columns)
-    width, height = PANEL[0] * columns + 0.2, PANEL[1] * lines + 0.35
+    width, height = max(PANEL[0] * columns + 0.2, 3.6), PANEL[1] * lines + 0.35
     top = 1.15 * max(2.0, *(-np.log10(row["p_value"]) for row in tested))
     figure = Figure(figsize=(width, height))
     places = [(number // columns, number % columns) for number in range(len(panels))]

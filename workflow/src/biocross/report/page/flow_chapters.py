@@ -125,7 +125,8 @@ def gates_chapter(
             "flow/gating/thresholds.tsv",
         )
         tables = [borders, *tables]
-    return Chapter("gates", "Gates", [], pictures_of(figures, GATE_CAPTIONS), tables)
+    pictures = pictures_of(figures, GATE_CAPTIONS, ("examples",))
+    return Chapter("gates", "Gates", [], pictures, tables)
 
 
 def _described(flow: Mapping[str, Path | str], names: Sequence[str], fdr: float) -> list[Section]:
