@@ -135,13 +135,6 @@ def test_one_core_and_two_cores_give_identical_tables(finished_project, fresh_pr
         assert fresh_project.table(*parts) == finished_project.table(*parts), parts
 
 
-def test_snakemake_report_with_captions(finished_project):
-    finished_project.snakemake("--report", "snakemake_report.html")
-    html = (finished_project.folder / "snakemake_report.html").read_text()
-    assert "paired_changes" in html
-    assert "One row per question asked" in html
-
-
 def test_demo_settings_do_not_leak_into_another_configuration(finished_project):
     config = finished_project.folder / "config"
     own = finished_project.configuration_without_simulation()

@@ -76,6 +76,7 @@ rule write_report:
             ],
             concordance_figures=in_page(concordance_figures()),
         ),
+        **with_evaluation(truth_figures=in_page(figure_files("evaluation"))),
         cohort_figures=in_page(rules.plot_cohort.output),
         changes_figures=in_page(rules.plot_changes.output),
         clinic_figures=in_page(

@@ -63,6 +63,28 @@ def test_batch_tissue_and_treatment_come_from_headers_and_names(folder, tmp_path
     assert "treatment" not in messages(proposal)
 
 
+def test_days_on_which_patients_came_one_by_one_are_no_batches(folder, tmp_path):
+    visits = (("baseline", "MAR"), ("month_4", "JUL"))
+    for number in (1, 2, 3):
+        for visit, month in visits:
+            data = folder(f"P{number}_{visit}.fcs", date=f"0{number}-{month}-2024")
+    proposal, rows, config = start(data, tmp_path)
+    assert {row["batch"] for row in rows["samples"]} == {"batch_1"}
+    assert "write which samples were stained and measured together" in messages(proposal)
+    assert not any("batch" in str(problem) for problem in inspect_cohort(config)[1])
+
+
+def test_days_on_which_several_patients_were_measured_are_batches(folder, tmp_path):
+    for number in (1, 2, 3, 4):
+        for visit in ("baseline", "month_4"):
+            data = folder(f"P{number}_{visit}.fcs", date=f"0{1 + number // 3}-MAR-2024")
+    _, rows, _ = start(data, tmp_path)
+    assert {(row["patient_id"], row["batch"]) for row in rows["samples"]} == {
+        *(("P1", "2024-03-01"), ("P2", "2024-03-01")),
+        *(("P3", "2024-03-02"), ("P4", "2024-03-02")),
+    }
+
+
 def test_src_tells_where_names_do_not(folder, tmp_path):
     keys = [(f"P{i}", visit) for i in (1, 2, 3) for visit in ("baseline", "month_4")]
     for number, key in enumerate(keys):

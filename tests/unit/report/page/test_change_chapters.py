@@ -4,7 +4,7 @@ import pytest
 from long_tables import LongTables
 from written_report import planted
 
-from biocross.report.page.change_chapters import MEDIAN_COLUMNS, medians_section
+from biocross.report.page.change_chapters import MEDIAN_HEADINGS, medians_section
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def section(tmp_path):
 
 
 def test_one_row_per_population_with_both_readouts(section):
-    names = list(MEDIAN_COLUMNS)
+    names = list(MEDIAN_HEADINGS)
     rows = [dict(zip(names, cells, strict=True)) for cells, _ in section.rows]
     assert len(rows) == 6
     (ilc2,) = (row for row in rows if row["population"] == "ILC2")

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from biocross.cohort.propose import NameGuess, clean_id, guess_names
@@ -160,21 +160,39 @@ def sample_rows(headers: Mapping[str, FcsHeader], guess: NameGuess) -> list[dict
         Columns of ``samples.tsv``, and `group` and `words` for what else the names tell.
     """
     rows = []
+    batches = _batches(headers, guess.patients)
     for i, (path, header) in enumerate(headers.items()):
         text = f"{path} {header.source}"
-        batch = _BATCH.search(path)
         rows.append(
             {
                 **_who(guess, i),
                 "modality": "flow",
                 "path": path,
-                "batch": clean_id(batch[0]) if batch else iso_date(header.date) or "batch_1",
+                "batch": batches[i],
                 "tissue": _tissue(text),
                 "group": guess.groups[i],
                 "words": text,
             }
         )
     return _with_ids(rows)
+
+
+def _batches(headers: Mapping[str, FcsHeader], patients: Sequence[str]) -> list[str]:
+    """Take batches from names, else days on which samples were measured together.
+
+    Where patients come one by one, as fresh blood does, a day is no batch: it would make every
+    pair change batch with the visit.
+    """
+    days = [iso_date(header.date) for header in headers.values()]
+    who: dict[str, set[str]] = {}
+    for day, patient in zip(days, patients, strict=True):
+        who.setdefault(day, set()).add(patient)
+    together = sum(len(who[day]) > 1 for day in days) > len(days) / 2
+    named = [_BATCH.search(path) for path in headers]
+    return [
+        clean_id(found[0]) if found else (together and day) or "batch_1"
+        for found, day in zip(named, days, strict=True)
+    ]
 
 
 def _who(guess: NameGuess, i: int) -> dict[str, str]:

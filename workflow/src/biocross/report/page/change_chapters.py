@@ -54,7 +54,7 @@ CAPTIONS = {
         "Every patient's visits were swapped at random. The band is .03 to .07.",
     ),
 }
-MEDIAN_COLUMNS = {
+MEDIAN_HEADINGS = {
     "treatment": "Treatment",
     "contrast": "Contrast",
     "population": "Population",
@@ -153,7 +153,7 @@ def medians_section(changes: pd.DataFrame) -> Section:
         "medians",
         "For a paper: medians (quartiles) beside ratios",
         "Over the complete pairs. “–”: not measured, or not tested.",
-        MEDIAN_COLUMNS,
+        MEDIAN_HEADINGS,
         list(_median_rows(changes)),
         "No population was measured.",
         "statistics/paired_changes.tsv",

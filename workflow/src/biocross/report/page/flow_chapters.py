@@ -31,14 +31,14 @@ GATE_CAPTIONS = {
         "An independent check of staining and gates: the same blood, counted twice.",
     ),
 }
-LEDGER_COLUMNS = {
+LEDGER_HEADINGS = {
     "step": "Step",
     "flagged": "Events, all samples#",
     "median": "Median share#",
     "worst": "Highest share",
     "note": "Note",
 }
-THRESHOLD_COLUMNS = {
+THRESHOLD_HEADINGS = {
     "threshold": "Border",
     "marker": "Marker",
     "population": "Estimated on",
@@ -75,7 +75,7 @@ def quality_chapter(
         "ledger",
         "Events set aside, step by step",
         "Each step judges only what passed the steps before it; nothing is deleted.",
-        LEDGER_COLUMNS,
+        LEDGER_HEADINGS,
         ledger_rows(read_table(flow["ledger"])),
         "No step set anything aside.",
         "flow/quality/ledger.tsv",
@@ -119,7 +119,7 @@ def gates_chapter(
             "Samples by how their border was found. Visits of a patient share a border unless "
             "their negative cells differ. Moved: a border that could not be believed, alike for "
             "all visits of the patient; look at those first.",
-            THRESHOLD_COLUMNS,
+            THRESHOLD_HEADINGS,
             threshold_rows(read_table(flow["thresholds"])),
             "There are no borders.",
             "flow/gating/thresholds.tsv",

@@ -188,9 +188,7 @@ def headlines(rows: Sequence[PrimaryRow]) -> dict[str, str]:
         ]
         claimed = {row.population for row in own if row.claimed}
         rest = [row for row in own if row.population not in claimed]
-        sentence = (
-            f"{'; '.join(clauses)}." if clauses else NO_CLAIM
-        )
+        sentence = f"{'; '.join(clauses)}." if clauses else NO_CLAIM
         for words, verdicts in (
             ("Equivalent to no change", (EQUIVALENT,)),
             ("Not shown to change", (NOT_SHOWN,)),

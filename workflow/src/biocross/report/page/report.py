@@ -39,6 +39,7 @@ from biocross.report.page.steroid_words import steroid_warnings
 from biocross.report.page.study_chapters import (
     cautions_of_design,
     cohort_chapter,
+    truth_chapter,
     untested_chapter,
 )
 from biocross.report.words import plain
@@ -51,7 +52,7 @@ PARTS = Path(__file__).parent
 SCRIPTS = ("shared.js", "tables.js", "explorer.js", "patients.js")
 CHAPTERS_WITH_FIGURES = (
     *("cohort", "quality", "gates", "clusters", "changes"),
-    *("rna", "concordance", "clinic"),
+    *("rna", "concordance", "clinic", "truth"),
 )
 Files = Mapping[str, Path | str]
 
@@ -114,6 +115,7 @@ def write_report(
         clinic_chapter(statistics, drawn("clinic", ()), fdr),
         sensitivity_chapter(statistics, drawn("changes", ()), fdr),
         untested_chapter(table, fdr),
+        truth_chapter(drawn("truth", ())),
         Chapter("patients", "A page per patient", [], [], [], tool="patients"),
     )
     context = {

@@ -31,6 +31,13 @@ CAPTIONS = {
         "visit cannot be told apart.",
     ),
 }
+TRUTH_CAPTIONS = {
+    "evaluation": (
+        "Was found what had been planted?",
+        "Estimated beside true changes, cells found, and whether frequencies are off alike at all "
+        "visits.",
+    )
+}
 PROBLEMS = Description(
     "Warnings about sheets and files",
     "None of them stopped the run.",
@@ -151,6 +158,30 @@ def untested_chapter(table: pd.DataFrame, fdr: float) -> Chapter:
         "statistics/paired_changes.tsv",
     )
     return Chapter("untested", "What could not be evaluated, and why", [], [], [section])
+
+
+def truth_chapter(figures: Sequence[Path | str]) -> Chapter | None:
+    """Write the chapter that only a simulated study has: what was found beside what is true.
+
+    Parameters
+    ----------
+    figures
+        ``evaluation`` of ``results/figures``; empty where the truth is not known.
+
+    Returns
+    -------
+    Chapter or None
+        None where the truth is not known.
+    """
+    if not figures:
+        return None
+    sentence = (
+        "This cohort is simulated, so what is true of it is known. The analysis did not see the "
+        "truth; it is compared here alone. All numbers: results/evaluation/."
+    )
+    return Chapter(
+        "truth", "Beside the truth", [sentence], pictures_of(figures, TRUTH_CAPTIONS), []
+    )
 
 
 def untested(table: pd.DataFrame, fdr: float = 0.05) -> list[dict[str, Any]]:
