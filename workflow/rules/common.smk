@@ -96,6 +96,15 @@ def figure_files(*parts):
     return [folder / f"{parts[-1]}.{form}" for form in ("pdf", "svg", "png", "tsv")]
 
 
+def in_page(files):
+    """Return the forms of figures that the page holds: drawings, pictures, and their numbers."""
+    return [
+        file
+        for file in map(Path, files)
+        if OUT / "figures" in file.parents and file.suffix != ".pdf"
+    ]
+
+
 def shown_figure(*parts, question, category, caption=None):
     """Return the files of a figure; `snakemake --report` shows the SVG and its source table."""
     about = {

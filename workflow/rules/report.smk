@@ -3,15 +3,6 @@
 # OUTPUTS: results/report.html.
 
 
-def in_page(files):
-    """Return the forms of figures that the page holds: drawings, pictures, and their numbers."""
-    return [
-        file
-        for file in map(Path, files)
-        if OUT / "figures" in file.parents and file.suffix != ".pdf"
-    ]
-
-
 rule write_report:
     input:
         **with_files(

@@ -15,7 +15,7 @@ def section(tmp_path):
         row["cells_per_ul"] = row["count"] / 10 if row["population"] == "ILC2" else None
     gates = list(tables.counts)
     tables.counts += [row | {"source": "single_cluster"} for row in gates]
-    return medians_section(tables.changes())
+    return medians_section(tables.changes(), ("flow", "gate"))
 
 
 def test_one_row_per_population_with_both_readouts(section):

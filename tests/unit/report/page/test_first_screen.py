@@ -8,6 +8,7 @@ from biocross.report.page.first_screen import (
     calibration_cautions,
     marker_findings,
     other_ways,
+    varied_ways,
 )
 from biocross.statistics.calibration_rows import CALIBRATION_COLUMNS
 from biocross.statistics.finding import SPECIFICATION_COLUMNS
@@ -104,6 +105,29 @@ def test_words_on_the_other_method(tmp_path):
     # "flow only" is no failure of flow where RNA is what was declared.
     assert other_ways(None, path, "rna") == {ILC2: ["flow: holds"]}
     assert other_ways(None, None, "flow") == {}
+
+
+def test_other_analyses_of_the_same_cells_in_short(tmp_path):
+    path = tmp_path / "specifications.tsv"
+    rows = [
+        specification(aspect="test", specification="plain_t", holds=True),
+        specification(aspect="test", specification="wilcoxon", holds=True),
+        specification(aspect="readout", specification="cells_per_ul", holds=False),
+        specification(aspect="readout", specification="composition", holds=True),
+        specification(aspect="leave_one_out", specification="P1", holds=True),
+        specification(aspect="covariate", specification="change of ocs_mg_day", holds=False),
+        specification(aspect="dropout", specification="delta 1", holds=False),
+        specification(aspect="gate", specification="CRTH2 +0.1", status="not_measured"),
+    ]
+    write_rows(path, SPECIFICATION_COLUMNS, rows)
+    assert varied_ways(path) == {
+        ILC2: [
+            "other tests, any patient left out: holds",
+            "other readouts: not shown in 1 of 2",
+            "at unchanged ocs mg day: not shown",
+        ]
+    }
+    assert varied_ways(None) == {}
 
 
 def test_inflation_is_said_once_and_of_what_may_open_the_report(tmp_path):

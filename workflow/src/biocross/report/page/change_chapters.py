@@ -74,7 +74,11 @@ TABLE_KEYS = ["modality", "source", "treatment", "contrast", "population", "pare
 
 
 def changes_chapter(
-    statistics: Tables, changes: pd.DataFrame, figures: Figures, fdr: float
+    statistics: Tables,
+    changes: pd.DataFrame,
+    figures: Figures,
+    fdr: float,
+    declared: Sequence[str],
 ) -> Chapter:
     """Write the chapter on changes, opened by the plots that a reader chooses.
 
@@ -88,13 +92,15 @@ def changes_chapter(
         Of ``results/figures/changes``.
     fdr
         False discovery rate of a claim.
+    declared
+        Modality and source of the confirmatory family.
 
     Returns
     -------
     Chapter
         With the tool ``explorer``.
     """
-    tables = [medians_section(changes), *_described(statistics, CHANGES, fdr)]
+    tables = [medians_section(changes, declared), *_described(statistics, CHANGES, fdr)]
     names = ("forest", "volcano", "heat_map", "rare_events")
     return Chapter("changes", "Changes", [], _pictures(figures, names), tables, tool="explorer")
 
@@ -135,13 +141,15 @@ def _described(statistics: Tables, names: Sequence[str], fdr: float) -> list[Sec
     ]
 
 
-def medians_section(changes: pd.DataFrame) -> Section:
+def medians_section(changes: pd.DataFrame, declared: Sequence[str]) -> Section:
     """Put percent and cells/µl of a population beside each other, as a paper's table does.
 
     Parameters
     ----------
     changes
         Of `load_changes`.
+    declared
+        Modality and source that lead.
 
     Returns
     -------
@@ -154,14 +162,16 @@ def medians_section(changes: pd.DataFrame) -> Section:
         "For a paper: medians (quartiles) beside ratios",
         "Over the complete pairs. “–”: not measured, or not tested.",
         MEDIAN_HEADINGS,
-        list(_median_rows(changes)),
+        list(_median_rows(changes, declared)),
         "No population was measured.",
         "statistics/paired_changes.tsv",
     )
 
 
-def _median_rows(changes: pd.DataFrame) -> Iterator[dict[str, str]]:
-    shown = changes[changes["source"].map(may_open).astype(bool)]
+def _median_rows(changes: pd.DataFrame, declared: Sequence[str]) -> Iterator[dict[str, str]]:
+    leading = (changes["modality"] == declared[0]) & (changes["source"] == declared[1])
+    ordered = pd.concat([changes[leading], changes[~leading]])
+    shown = ordered[ordered["source"].map(may_open).astype(bool)]
     for _, part in shown.fillna({"parent": ""}).groupby(TABLE_KEYS, sort=False):
         of = {row["readout"]: row for row in records(part)}
         percent, cells = of.get("percent_of_parent"), of.get("cells_per_ul")

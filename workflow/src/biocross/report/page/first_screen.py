@@ -13,6 +13,15 @@ from biocross.statistics.families import CONFIRMATORY
 from biocross.statistics.kernels.moderation import MIN_PAIRS
 from biocross.statistics.pairs import read_table
 
+# Aspects of `specifications.tsv` in the words of the first screen.
+VARIED = {
+    "readout": "other readouts",
+    "test": "other tests",
+    "gate": "shifted gates",
+    "leave_one_out": "any patient left out",
+    "batch": "batch as covariate",
+    "covariate": "covariates",
+}
 # Treatment, contrast, population.
 Asked = tuple[str, str, str]
 Beside = Mapping[Asked, list[str]]
@@ -139,6 +148,47 @@ def other_ways(
                 said.setdefault(asked(row), []).append(
                     f"{other}: {verdicts[row['verdict']] if tested else 'cannot tell'}"
                 )
+    return said
+
+
+def varied_ways(specifications: Path | str | None) -> dict[Asked, list[str]]:
+    """Say whether the claims hold when the same cells are analysed otherwise.
+
+    Parameters
+    ----------
+    specifications
+        ``specifications.tsv``; or None.
+
+    Returns
+    -------
+    dict
+        By treatment, contrast and population: the aspects in which a claim holds everywhere, in one
+        line, and each aspect in which it is lost.
+    """
+    if not specifications:
+        return {}
+    table = read_table(specifications)
+    judged = table[table["aspect"].isin(VARIED) & table["holds"].notna()]
+    said: dict[Asked, list[str]] = {}
+    for key, rows in judged.groupby(["treatment", "contrast", "population"], sort=False):
+        firm, lost = [], []
+        for aspect, name in VARIED.items():
+            own = rows[rows["aspect"] == aspect]
+            n_lost = int((own["holds"] != "yes").sum())
+            if aspect == "covariate":
+                # One by one: each is another way to be misled.
+                lost += [
+                    f"{plain(row['specification']).replace('change of', 'at unchanged')}: not shown"
+                    for row in records(own[own["holds"] != "yes"])
+                ]
+            elif n_lost:
+                lost.append(f"{name}: not shown in {n_lost} of {len(own)}")
+            if len(own) and not n_lost:
+                firm.append(name)
+        said[str(key[0]), str(key[1]), str(key[2])] = [
+            *([f"{', '.join(firm)}: holds"] if firm else []),
+            *lost,
+        ]
     return said
 
 

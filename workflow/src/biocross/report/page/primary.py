@@ -96,7 +96,7 @@ def primary_rows(table: pd.DataFrame, fdr: float, beside: Beside) -> list[Primar
     fdr
         False discovery rate of a claim.
     beside
-        Of `other_ways`.
+        Of `other_ways` and `varied_ways`, together.
 
     Returns
     -------
@@ -143,8 +143,10 @@ def _row(row: Mapping[str, Any], fdr: float, reach: float, beside: Iterable[str]
 
 
 def _stands(words: str) -> str:
-    verdict = words.split(": ", 1)[1]
-    return {"holds": "for", "not shown": "against", "the other way": "against"}.get(verdict, "open")
+    verdict = words.rsplit(": ", 1)[1]
+    if verdict == "holds":
+        return "for"
+    return "against" if verdict.startswith(("not shown", "the other way")) else "open"
 
 
 def _verdict(row: Mapping[str, Any], claimed: bool) -> str:

@@ -27,6 +27,7 @@ from biocross.report.page.first_screen import (
     confounded_cautions,
     marker_findings,
     other_ways,
+    varied_ways,
 )
 from biocross.report.page.flow_chapters import gates_chapter, quality_chapter
 from biocross.report.page.flow_quality import border_warnings, flow_warnings
@@ -104,12 +105,14 @@ def write_report(
         load_vocabulary(Path(populations)),
     )
     long_table = read_long_table(counts, cohort["samples"])
+    confirmatory = settings["statistics"]["confirmatory"]
+    declared = confirmatory["modality"], confirmatory["source"]
     chapters = (
         cohort_chapter(cohort["pairs"], cohort.get("problems"), drawn("cohort", ())),
         quality_chapter(flow, drawn("quality", ()), fdr),
         gates_chapter(flow, drawn("gates", ()), fdr),
         cluster_chapter(clusters, drawn("clusters", ()), settings, report_out),
-        changes_chapter(statistics, table, drawn("changes", ()), fdr),
+        changes_chapter(statistics, table, drawn("changes", ()), fdr, declared),
         rna_chapter(rna, drawn("rna", ()), fdr, report_out),
         concordance_chapter(rna, drawn("concordance", ()), fdr),
         clinic_chapter(statistics, drawn("clinic", ()), fdr),
@@ -124,7 +127,11 @@ def write_report(
         **_cautions_part(settings, statistics, table, flow, clusters, rna, vocabulary, cohort),
         "chapters": [chapter for chapter in chapters if chapter],
         "notes": _notes(vocabulary, table),
-        "explorer": _explorer(settings, table, long_table, cohort, vocabulary),
+        "explorer": explorer_data(
+            *(table, long_table, read_pair_sheet(cohort["pairs"]), settings["design"], fdr),
+            primary=[name for name, population in vocabulary.items() if population.primary],
+            declared=declared,
+        ),
         "patients": patients_data(
             cohort["samples"],
             cohort.get("patients"),
@@ -212,7 +219,9 @@ def _answer_part(
     confirmatory = settings["statistics"]["confirmatory"]
     source, combined = confirmatory["source"], rna.get("combined_findings")
     beside = other_ways(statistics.get("specifications"), combined, confirmatory["modality"])
-    primary = primary_rows(table, fdr, beside)
+    varied = varied_ways(statistics.get("specifications"))
+    seen = {key: [*beside.get(key, ()), *varied.get(key, ())] for key in {*beside, *varied}}
+    primary = primary_rows(table, fdr, seen)
     return {
         "answer": answer(table, fdr, contrast, source, beside),
         "primary": primary,
@@ -252,26 +261,6 @@ def _cautions_part(
             *cautions_of_design(settings["design"]),
         ],
     }
-
-
-def _explorer(
-    settings: Mapping[str, Any],
-    table: pd.DataFrame,
-    long_table: pd.DataFrame,
-    cohort: Files,
-    vocabulary: Vocabulary,
-) -> dict[str, Any]:
-    statistics = settings["statistics"]
-    declared = statistics["confirmatory"]
-    return explorer_data(
-        table,
-        long_table,
-        read_pair_sheet(cohort["pairs"]),
-        settings["design"],
-        statistics["fdr"],
-        [name for name, population in vocabulary.items() if population.primary],
-        (declared["modality"], declared["source"]),
-    )
 
 
 def _notes(vocabulary: Vocabulary, table: pd.DataFrame) -> list[tuple[str, str]]:
