@@ -47,6 +47,10 @@ def save_figure(
     columns
         Columns of the source table.
     """
+    if figure.get_layout_engine():
+        # Once, not again for each format: finding room for all labels takes longer than drawing.
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
     dpi = min(200.0, MOST_PIXELS / max(figure.get_size_inches()))
     for path in paths:
         kind = Path(path).suffix[1:]

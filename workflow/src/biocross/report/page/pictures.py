@@ -116,7 +116,7 @@ def _image(kind: str, content: bytes, inches: Sequence[float], words: str) -> Ma
     width, height = (round(MAGNIFICATION * CSS_PIXELS_PER_INCH * side) for side in inches)
     encoded = base64.b64encode(content).decode("ascii")
     return Markup(
-        '<img alt="{}" width="{}" height="{}" loading="lazy" src="data:{};base64,{}">'
+        '<img alt="{}" width="{}" height="{}" decoding="async" src="data:{};base64,{}">'
     ).format(words, width, height, kind, encoded)
 
 
