@@ -44,10 +44,20 @@ def test_large_figures_are_pictures_as_large_as_drawn(figures, tmp_path):
     picture, *_ = pictures_of(figures, CAPTIONS)
     assert 'alt="Two &lt;b&gt;. The second."' in picture.markup
     assert f'width="{round(384 * MAGNIFICATION)}"' in picture.markup
+    assert "data:image/webp;base64," in picture.markup
     encoded = re.search(r"base64,([^\"]+)", picture.markup).group(1)
     content = base64.b64decode(encoded)
     assert Image.open(io.BytesIO(content)).size == (800, 600)
     assert len(content) < (tmp_path / "second.png").stat().st_size
+
+
+def test_words_and_numbers_of_a_drawing_are_those_of_its_file(figures):
+    picture, *_ = pictures_of(figures, CAPTIONS)
+    encoded = re.search(r"base64,([^\"]+)", picture.markup).group(1)
+    shown = base64.b64decode(encoded).decode("utf-8")
+    (path,) = (path for path in figures if path.name == "second.svg")
+    assert shown.endswith("</svg>\n")
+    assert shown.split("<defs>", 1)[1] in path.read_text(encoding="utf-8")
 
 
 def test_a_large_drawing_is_better_than_none(figures, tmp_path):

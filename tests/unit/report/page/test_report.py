@@ -130,7 +130,7 @@ def test_chapters_stand_in_the_same_file(tables, tmp_path, chapters):
     for name in ("clusters", "rna", "concordance", "changes", "patients", "methods"):
         assert name in anchors
         assert ("a", {"href": f"#{name}"}) in page.tags
-    assert text.count('src="data:image/png') == 2
+    assert text.count('src="data:image/webp') == 2
     assert text.count('src="data:image/svg+xml') == 1
     assert page.data["source-clusters-markers"] == "cluster\tmedian\n</script>\t1\n"
     assert 'scanpy.read_h5ad("' in page.visible

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-# A larger drawing would make the page slow: its picture takes its place.
-MOST_BYTES = 500_000
+# A larger drawing gives way to its picture, if that is smaller.
+MOST_BYTES = 150_000
 # Larger tables of numbers stay in their files.
 MOST_SOURCE_BYTES = 150_000
 PIXELS_PER_INCH, CSS_PIXELS_PER_INCH = 200, 96
@@ -66,7 +66,7 @@ def pictures_of(
     Returns
     -------
     list of Picture
-        The SVG, or the PNG where there is no SVG of at most `MOST_BYTES`.
+        The SVG where it has at most `MOST_BYTES`; else the smaller of SVG and PNG.
     """
     forms: dict[str, dict[str, Path]] = {}
     for figure in map(Path, figures):
@@ -86,9 +86,11 @@ def pictures_of(
 
 def _markup(forms: Mapping[str, Path], words: str) -> Markup:
     svg, png = forms.get(".svg"), forms.get(".png")
-    if svg and (not png or svg.stat().st_size <= MOST_BYTES):
-        return _drawing(svg, words)
-    return _photograph(png, words) if png else Markup("")
+    drawing = _drawing(svg, words) if svg else Markup("")
+    if not png or (drawing and len(drawing) <= MOST_BYTES):
+        return drawing
+    picture = _photograph(png, words)
+    return drawing if drawing and len(drawing) < len(picture) else picture
 
 
 def _drawing(path: Path, words: str) -> Markup:
@@ -105,11 +107,11 @@ def _photograph(path: Path, words: str) -> Markup:
     from PIL import Image
 
     with Image.open(path) as image:
-        reduced = image.convert("RGB").quantize(COLOURS)
+        reduced = image.convert("RGB").quantize(COLOURS).convert("RGB")
     buffer = io.BytesIO()
-    reduced.save(buffer, format="png", optimize=True)
+    reduced.save(buffer, format="webp", lossless=True, quality=60, method=3)
     inches = [pixels / PIXELS_PER_INCH for pixels in reduced.size]
-    return _image("image/png", buffer.getvalue(), inches, words)
+    return _image("image/webp", buffer.getvalue(), inches, words)
 
 
 def _image(kind: str, content: bytes, inches: Sequence[float], words: str) -> Markup:
