@@ -122,9 +122,9 @@ def test_other_analyses_of_the_same_cells_in_short(tmp_path):
     write_rows(path, SPECIFICATION_COLUMNS, rows)
     assert varied_ways(path) == {
         ILC2: [
-            "other tests, any patient left out: holds",
-            "other readouts: not shown in 1 of 2",
-            "at unchanged ocs mg day: not shown",
+            "tests, patients varied: holds",
+            "readouts varied: not shown in 1 of 2",
+            "unchanged ocs mg day: not shown",
         ]
     }
     assert varied_ways(None) == {}

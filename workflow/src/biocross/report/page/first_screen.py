@@ -15,11 +15,11 @@ from biocross.statistics.pairs import read_table
 
 # Aspects of `specifications.tsv` in the words of the first screen.
 VARIED = {
-    "readout": "other readouts",
-    "test": "other tests",
-    "gate": "shifted gates",
-    "leave_one_out": "any patient left out",
-    "batch": "batch as covariate",
+    "readout": "readouts",
+    "test": "tests",
+    "gate": "gates",
+    "leave_one_out": "patients",
+    "batch": "batch",
     "covariate": "covariates",
 }
 # Treatment, contrast, population.
@@ -178,15 +178,15 @@ def varied_ways(specifications: Path | str | None) -> dict[Asked, list[str]]:
             if aspect == "covariate":
                 # One by one: each is another way to be misled.
                 lost += [
-                    f"{plain(row['specification']).replace('change of', 'at unchanged')}: not shown"
+                    f"{plain(row['specification']).replace('change of', 'unchanged')}: not shown"
                     for row in records(own[own["holds"] != "yes"])
                 ]
             elif n_lost:
-                lost.append(f"{name}: not shown in {n_lost} of {len(own)}")
+                lost.append(f"{name} varied: not shown in {n_lost} of {len(own)}")
             if len(own) and not n_lost:
                 firm.append(name)
         said[str(key[0]), str(key[1]), str(key[2])] = [
-            *([f"{', '.join(firm)}: holds"] if firm else []),
+            *([f"{', '.join(firm)} varied: holds"] if firm else []),
             *lost,
         ]
     return said
