@@ -70,8 +70,10 @@ class Told:
     def cautions(self) -> list[str]:
         """The cautions that open the report."""
         raw = self.run.path("report.html").read_text(encoding="utf-8")
-        found = re.findall(r'<p class="warning">(.*?)</p>', raw)
-        return [_text(words).removeprefix("Caution. ") for words in found]
+        first = re.findall(r'<p class="caution first">(.*?)</p>', raw)
+        listed = re.findall(r'<ul class="cautions">(.*?)</ul>', raw, flags=re.DOTALL)
+        others = [item for items in listed for item in re.findall(r"<li>(.*?)</li>", items)]
+        return [_text(words).removeprefix("Before anything else. ") for words in (*first, *others)]
 
     def caution(self, words: str) -> str:
         """Return the first caution with some words; empty where there is none."""
