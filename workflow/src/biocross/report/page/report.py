@@ -55,6 +55,9 @@ CHAPTERS_WITH_FIGURES = (
     *("cohort", "quality", "gates", "clusters", "changes"),
     *("rna", "concordance", "clinic", "truth"),
 )
+NO_CAUSE = (
+    "Changes were seen during treatment; without a control arm they cannot be ascribed to it."
+)
 Files = Mapping[str, Path | str]
 
 
@@ -190,7 +193,8 @@ def _study_part(
     modalities = sorted(set(long_table["modality"]))
     samples = read_table(cohort["samples"])
     with_beads = "beads_added" in samples and bool(samples["beads_added"].notna().any())
-    within = "patients" if design["contrast"] == "visit" else "patients, by stimulation"
+    by_visit = design["contrast"] == "visit"
+    within = "patients" if by_visit else "patients, by stimulation"
     compared = listed(f"{after} with {before}" for after, before in contrasts_of(design))
     who = counted(samples["patient_id"].nunique(), "patient")
     return {
@@ -198,6 +202,8 @@ def _study_part(
         "study": f"{who}, {counted(len(samples), 'sample')}. Compared within {within}: "
         f"{compared}. False discovery rate {settings['statistics']['fdr']}.",
         "fdr": settings["statistics"]["fdr"],
+        "cause": "treatment" if by_visit else "stimulation",
+        "no_cause": NO_CAUSE if by_visit else "",
         "declared": ", ".join(
             plain(confirmatory[part]) for part in ("modality", "source", "readout")
         ),

@@ -49,7 +49,7 @@ function buildTable(holder) {
       make("tr", { class: called ? "called" : null }, cells.map((cell, index) =>
         make("td", { class: columns[index][1] ? "n" : cell.length > 60 ? "long" : null }, cell)))));
     count.textContent = shown.length === rows.length
-      ? `${rows.length.toLocaleString("en")} rows`
+      ? `${rows.length.toLocaleString("en")} ${rows.length === 1 ? "row" : "rows"}`
       : `${shown.length.toLocaleString("en")} of ${found.length.toLocaleString("en")} rows` +
         (found.length < rows.length ? ` (${rows.length.toLocaleString("en")} in all)` : "");
     more.hidden = found.length <= FIRST_ROWS;
