@@ -107,9 +107,10 @@ def _photograph(path: Path, words: str) -> Markup:
     from PIL import Image
 
     with Image.open(path) as image:
-        reduced = image.convert("RGB").quantize(COLOURS).convert("RGB")
+        few = image.convert("RGB").quantize(COLOURS, method=Image.Quantize.FASTOCTREE)
+    reduced = few.convert("RGB")
     buffer = io.BytesIO()
-    reduced.save(buffer, format="webp", lossless=True, quality=60, method=3)
+    reduced.save(buffer, format="webp", lossless=True, quality=20, method=1)
     inches = [pixels / PIXELS_PER_INCH for pixels in reduced.size]
     return _image("image/webp", buffer.getvalue(), inches, words)
 
