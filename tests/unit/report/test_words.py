@@ -118,7 +118,7 @@ def test_during_a_treatment_or_with_a_stimulation():
     ("row", "verb"),
     [
         (change(), "rose"),
-        (change(effect=0.62), "fell"),
+        (change(effect=0.62, followup_median=0.01), "fell"),
         (change(effect_scale="fold_change", effect=1.001), "rose"),
         (change(effect_scale="arcsinh(x/5)", effect=0.62), "rose"),
         (change(effect_scale="arcsinh(x/5)", effect=-0.1), "fell"),
@@ -126,7 +126,7 @@ def test_during_a_treatment_or_with_a_stimulation():
     ],
 )
 def test_direction(row, verb):
-    assert f"ILC2 {verb} from" in finding(row, "visit")
+    assert finding(row, "visit").startswith(f"ILC2 {verb} ")
 
 
 def test_finding_in_full():
@@ -134,6 +134,17 @@ def test_finding_in_full():
         "ILC2 rose from 0.0123 to 0.0246 % of CD4 T cells during mepolizumab (month 4 against "
         "baseline): odds × 1.62 (1.21 to 2.17), 20 pairs, q = 0.012"
     )
+
+
+def test_medians_that_go_the_other_way_are_no_riddle():
+    words = finding(change(followup_median=0.0111), "visit")
+    assert words.startswith(
+        "ILC2 rose within patients, though medians went from 0.0123 to 0.0111 % of CD4 T cells "
+        "during mepolizumab"
+    )
+    assert "though" not in finding(change(followup_median=0.0123), "visit")
+    beside = finding(change(followup_median=0.0111, readout="composition"), "visit")
+    assert beside.startswith("ILC2 rose beside the other populations during mepolizumab")
 
 
 def test_units_of_the_other_readouts():
@@ -145,8 +156,8 @@ def test_units_of_the_other_readouts():
 def test_marker_findings():
     row = change(marker="CD25", readout="median", effect=0.1, effect_scale="logicle")
     assert finding(row, "visit").startswith("CD25 in ILC2 rose from 0.0123 to 0.0246 during")
-    row = change(marker="CD25", readout="percent_positive", effect=0.5)
-    assert "CD25 in ILC2 fell from 0.0123 to 0.0246 % positive cells" in finding(row, "visit")
+    row = change(marker="CD25", readout="percent_positive", effect=1.5)
+    assert "CD25 in ILC2 rose from 0.0123 to 0.0246 % positive cells" in finding(row, "visit")
 
 
 def test_no_finding():

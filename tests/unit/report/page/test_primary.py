@@ -21,7 +21,7 @@ def change(population, effect=2.0, q_value=0.01, **others):
         **{"effect": effect, "effect_low": effect / 1.5, "effect_high": effect * 1.5},
         **{"baseline_median": 1.234, "followup_median": 2.0, "p_value": q_value / 2},
         **{"q_value": q_value, "family": CONFIRMATORY, "status": "tested", "note": np.nan},
-        **{"equivalent": False, "detectable_fold": 1.4},
+        **{"equivalent": False, "detectable_fold": 1.4, "effect_scale": "odds_ratio"},
     }
     return row | others
 
@@ -69,6 +69,15 @@ def test_words_of_a_row():
 def test_what_stands_against_a_finding(words, stands):
     (row,) = rows_of(change("A"), beside={("drug", "month_4 - baseline", "A"): [words]})
     assert row.beside[0].stands == stands
+
+
+def test_medians_that_went_the_other_way_are_explained():
+    odd, plain_row = rows_of(
+        change("A", followup_median=1.0, note="few pairs"), change("B", followup_median=2.0)
+    )
+    assert odd.verdict == "rose"
+    assert odd.note.startswith("few pairs; medians went the other way")
+    assert plain_row.note == ""
 
 
 def test_what_is_not_claimed_is_not_called_unchanged():

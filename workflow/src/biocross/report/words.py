@@ -118,6 +118,30 @@ def during(row: Mapping[str, Any], contrast_column: str) -> str:
     return f"with {followup} against {baseline} ({row['treatment']})"
 
 
+def _centre(row: Mapping[str, Any]) -> float:
+    """Return the effect that is no change."""
+    return 1.0 if row["effect_scale"] in ("odds_ratio", "fold_change") else 0.0
+
+
+def medians_disagree(row: Mapping[str, Any]) -> bool:
+    """Say whether the medians of the visits move against the change within patients.
+
+    They may, because the median of the changes is not the change of the medians.
+
+    Parameters
+    ----------
+    row
+        A row of ``paired_changes.tsv`` or ``marker_changes.tsv``.
+
+    Returns
+    -------
+    bool
+        False also where a median is not known, or both are alike.
+    """
+    moved = float(row["followup_median"]) - float(row["baseline_median"])
+    return bool(moved * (float(row["effect"]) - _centre(row)) < 0)
+
+
 def finding(row: Mapping[str, Any], contrast_column: str) -> str:
     """Write one tested change as a sentence.
 
@@ -134,8 +158,10 @@ def finding(row: Mapping[str, Any], contrast_column: str) -> str:
         Subject, direction, medians, circumstances, effect with interval, pairs, q, and what
         contradicts it.
     """
-    centre = 1.0 if row["effect_scale"] in ("odds_ratio", "fold_change") else 0.0
-    verb = "rose" if row["effect"] > centre else "fell"
+    verb = "rose" if row["effect"] > _centre(row) else "fell"
+    if medians_disagree(row) and row["readout"] != "composition":
+        # "Rose from 2.7 to 2.5" would puzzle: patients were compared with themselves.
+        verb += " within patients, though medians went"
     before, after = (format_number(row[f"{when}_median"]) for when in ("baseline", "followup"))
     if "marker" in row:
         level = "% positive cells" if row["readout"] == "percent_positive" else ""

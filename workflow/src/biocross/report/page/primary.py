@@ -10,7 +10,13 @@ import pandas as pd
 from biocross.cohort.sheets import counted
 from biocross.report.page.first_screen import Beside, asked
 from biocross.report.sources import records
-from biocross.report.words import format_number, format_p, plain, unit_words
+from biocross.report.words import (
+    format_number,
+    format_p,
+    medians_disagree,
+    plain,
+    unit_words,
+)
 from biocross.statistics.families import CONFIRMATORY
 from biocross.statistics.paired_changes import load_changes
 
@@ -121,7 +127,9 @@ def _row(row: Mapping[str, Any], fdr: float, reach: float, beside: Iterable[str]
     claimed = bool(tested and row["q_value"] < fdr)
     before, after = (format_number(row[f"{when}_median"]) for when in ("baseline", "followup"))
     low, high = (format_number(row[f"effect_{end}"]) for end in ("low", "high"))
-    note = row["note"] if isinstance(row["note"], str) else ""
+    notes = [row["note"]] if isinstance(row["note"], str) and row["note"] else []
+    if claimed and medians_disagree(row):
+        notes.append("medians went the other way; patients were compared with themselves")
     followup, baseline = str(row["contrast"]).split(" - ", 1)
     return PrimaryRow(
         str(row["treatment"]),
@@ -138,7 +146,7 @@ def _row(row: Mapping[str, Any], fdr: float, reach: float, beside: Iterable[str]
         _bar(row, reach) if tested else None,
         f"× {format_number(row['detectable_fold'])}" if tested and not claimed else "",
         [Witness(words, _stands(words)) for words in beside],
-        plain(note),
+        plain("; ".join(notes)),
     )
 
 
