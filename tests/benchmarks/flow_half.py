@@ -1,0 +1,95 @@
+"""Time the flow half of a large cohort: ``python tests/benchmarks/flow_half.py --folder BIG``.
+
+By default 40 patients at three visits, a million events in 33 channels each, two cores: from the
+FCS files to ``populations/counts.tsv``, gates and clusters. The files are simulated first and kept
+in the folder (16 GB), so that another run need not; so are the results (as much again).
+"""
+
+import argparse
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import yaml
+
+from biocross.simulate.sheets import write_sheets
+
+ROOT = Path(__file__).parents[2]
+SEED = 1
+TARGETS = ("results/populations/counts.tsv", "results/populations/expression.tsv")
+
+
+def make_project(folder, patients, events):
+    """Copy the workflow and describe a cohort of two arms."""
+    for name in ("Snakefile", "workflow", "config"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    demo = folder / "config" / "simulation" / "demo.yaml"
+    arms = {name: {"patients": patients // 2} for name in ("mepolizumab", "dupilumab")}
+    study = {"extends": ["biocross.yaml"], "treatments": arms, "events_per_sample": events}
+    demo.write_text(yaml.safe_dump({**study, "missing_follow_ups": 0}), encoding="utf-8")
+    write_sheets(demo, folder / "config", SEED, modalities=("flow",))
+
+
+def snakemake(folder, cores, *targets):
+    """Run to the targets; return the seconds by the clock."""
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *targets]
+    environment = {**os.environ, "PYTHONPATH": str(folder / "workflow" / "src")}
+    start = time.monotonic()
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    return time.monotonic() - start
+
+
+def rule_rows(folder):
+    """Gather Snakemake's own measurements: jobs, seconds and peak memory of every rule."""
+    found = defaultdict(list)
+    benchmarks = folder / "results" / "benchmarks"
+    for path in benchmarks.rglob("*.tsv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            (row,) = csv.DictReader(file, delimiter="\t")
+        found[path.relative_to(benchmarks).parts[0].removesuffix(".tsv")].append(row)
+    for rule, rows in found.items():
+        seconds = [float(row["s"]) for row in rows]
+        memory = [float(row["max_rss"]) for row in rows if row["max_rss"] not in ("-", "NA")]
+        yield rule, len(rows), sum(seconds), max(memory, default=0.0)
+
+
+def size_of(folder):
+    """Return the gigabytes of the files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
+
+
+def main():
+    """Make the cohort where it is missing, run the flow half anew, print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--patients", type=int, default=40)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--cores", type=int, default=2)
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        make_project(folder, options.patients, options.events)
+        snakemake(folder, options.cores, "--until", "simulate_cohort")
+    for name in ("flow", "populations", "benchmarks"):
+        shutil.rmtree(folder / "results" / name, ignore_errors=True)
+    load = os.getloadavg()[0]
+    seconds = snakemake(folder, options.cores, *TARGETS)
+    rows = sorted(rule_rows(folder), key=lambda row: -row[2])
+    for rule, jobs, total, memory in rows:
+        print(f"{rule:28} {jobs:4} jobs {total:8.1f} s {memory:8.0f} MB")
+    print(
+        f"{options.patients} patients, {options.events:,} events: {seconds:.0f} s on "
+        f"{options.cores} cores (load {load:.1f} before), at most {max(r[3] for r in rows):.0f} MB "
+        f"a job, {size_of(folder / 'results' / 'flow'):.1f} GB below results/flow"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
