@@ -1,5 +1,6 @@
 # make run    install once, run the demo, say where the report is
 # make test   install once with the test tools, run all tests
+# make test-long  half an hour: runs that are killed again and again, and other machines
 # make lint   formatting, style, types, workflow
 # make evaluate   hours: what biocross finds in simulated studies, beside the truth, into docs/validation.md
 # make bench  two minutes: time and memory beside other programs, into results/benchmarks/peers.tsv
@@ -12,14 +13,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes -r
 
-.PHONY: run test lint bench evaluate lock clean
+.PHONY: run test test-long lint bench evaluate lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: $(VENV)/installed-dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -m "not long"
+
+test-long: $(VENV)/installed-dev
+	$(BIN)/pytest -m long
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -62,17 +62,28 @@ class Project:
         project.folder = folder
         return project
 
-    def snakemake(self, *arguments, cores=2, check=True):
-        """Run snakemake in the copy and return the finished process."""
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(self.folder / "workflow" / "src"),
-            "XDG_CACHE_HOME": str(self.folder / ".cache"),
-        }
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, env=environment, check=False
+    def start(self, *arguments, cores=2, environment=None, **options):
+        """Start snakemake in the copy and return its process, with its words in a pipe each."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(self.folder / "workflow" / "src"),
+                "XDG_CACHE_HOME": str(self.folder / ".cache"),
+                **(environment or {}),
+            },
+            **options,
         )
+
+    def snakemake(self, *arguments, cores=2, check=True, environment=None):
+        """Run snakemake in the copy and return the finished process."""
+        with self.start(*arguments, cores=cores, environment=environment) as process:
+            output, words = process.communicate()
+        done = subprocess.CompletedProcess(process.args, process.returncode, output, words)
         if check and done.returncode != 0:
             logs = sorted((self.folder / "results" / "logs").rglob("*.log"))
             tails = "\n".join(f"{log}:\n{log.read_text()[-1500:]}" for log in logs)

@@ -5,6 +5,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from snakemake.exceptions import IncompleteFilesException, LockException
 
 from biocross.progress import PlainHandler, Story, show_progress
 
@@ -144,3 +145,13 @@ def test_only_the_standard_terminal_is_replaced_once():
     old = workflow()
     del old.output_settings.show_failed_logs
     assert not is_plain(old)
+
+
+def test_what_a_killed_run_leaves_is_told_with_its_remedy(story):
+    locked = str(LockException())
+    told = story.tell(record("error", f"LockException:\n{locked}", logging.ERROR))
+    assert "another run is at work in this folder" in told
+    assert "snakemake --unlock" in told
+    unfinished = str(IncompleteFilesException(["a.tsv"]))
+    told = story.tell(record("error", unfinished, logging.ERROR))
+    assert "Start again with --rerun-incomplete" in told

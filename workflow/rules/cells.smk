@@ -20,8 +20,7 @@ rule prepare_library:
     benchmark:
         benchmark_path("prepare_library", "{library}")
     resources:
-        mem_mb=lambda wildcards, input, attempt: 1500 * attempt
-        + 20 * int(input.size_mb),
+        mem_mb=memory(1500, per_input=20),
         runtime=30,
     params:
         code=code_digest("biocross.cells.prepare"),
@@ -61,7 +60,7 @@ rule summarise_libraries:
     benchmark:
         benchmark_path("summarise_libraries")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.cells.ledgers"),
@@ -90,7 +89,7 @@ rule find_library_losses:
     benchmark:
         benchmark_path("find_library_losses")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.quality_loss"),
@@ -116,8 +115,7 @@ rule integrate_cells:
     benchmark:
         benchmark_path("integrate_cells")
     resources:
-        mem_mb=lambda wildcards, input, attempt: 4000 * attempt
-        + 20 * int(input.size_mb),
+        mem_mb=memory(4000, per_input=20),
         runtime=120,
     params:
         **{
@@ -162,8 +160,7 @@ rule annotate_cells:
     benchmark:
         benchmark_path("annotate_cells")
     resources:
-        mem_mb=lambda wildcards, input, attempt: 4000 * attempt
-        + 20 * int(input.size_mb),
+        mem_mb=memory(4000, per_input=20),
         runtime=120,
     params:
         code=code_digest("biocross.cells.annotation"),
@@ -204,8 +201,7 @@ rule summarise_cells:
     benchmark:
         benchmark_path("summarise_cells")
     resources:
-        mem_mb=lambda wildcards, input, attempt: 2000 * attempt
-        + 10 * int(input.size_mb),
+        mem_mb=memory(2000, per_input=10),
         runtime=30,
     params:
         code=code_digest("biocross.cells.summary"),
@@ -234,7 +230,7 @@ rule find_gene_changes:
         benchmark_path("find_gene_changes")
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=120,
     params:
         code=code_digest("biocross.statistics.gene_changes"),
@@ -280,7 +276,7 @@ rule plot_rna:
     benchmark:
         benchmark_path("plot_rna")
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=30,
     params:
         code=code_digest("biocross.report.figures.rna"),
@@ -307,7 +303,7 @@ rule plot_gene_changes:
     benchmark:
         benchmark_path("plot_gene_changes")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.report.figures.gene_changes"),

@@ -37,7 +37,7 @@ if "normalised_clusters" in CLUSTERS:
         benchmark:
             benchmark_path("train_normalisation")
         resources:
-            mem_mb=4000,
+            mem_mb=memory(4000),
             runtime=60,
         params:
             code=code_digest("biocross.flow.normalisation.normalise"),
@@ -65,8 +65,7 @@ if "normalised_clusters" in CLUSTERS:
         benchmark:
             benchmark_path("normalise_flow_sample", "{sample}")
         resources:
-            mem_mb=lambda wildcards, input, attempt: 500 * attempt
-            + 4 * int(input.size_mb),
+            mem_mb=memory(500, per_input=4),
             runtime=20,
         params:
             code=code_digest("biocross.flow.normalisation.normalise"),
@@ -95,7 +94,7 @@ rule train_flow_map:
     benchmark:
         benchmark_path("train_flow_map", "{clusters}")
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         **{
@@ -148,7 +147,7 @@ rule annotate_clusters:
     benchmark:
         benchmark_path("annotate_clusters", "{clusters}")
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=20,
     params:
         code=code_digest("biocross.flow.clusters.naming"),
@@ -175,7 +174,7 @@ rule map_flow_sample:
     benchmark:
         benchmark_path("map_flow_sample", "{clusters}", "{sample}")
     resources:
-        mem_mb=lambda wildcards, input, attempt: 500 * attempt + 4 * int(input.size_mb),
+        mem_mb=memory(500, per_input=4),
         runtime=20,
     params:
         code=code_digest("biocross.flow.clusters.mapping"),
@@ -204,7 +203,7 @@ rule summarise_clusters:
     benchmark:
         benchmark_path("summarise_clusters", "{clusters}")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.flow.clusters.mapping"),
@@ -241,7 +240,7 @@ rule compare_clusters_with_gates:
     benchmark:
         benchmark_path("compare_clusters_with_gates", "{clusters}")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.flow.clusters.agreement"),
@@ -280,7 +279,7 @@ rule find_outlying_samples:
     benchmark:
         benchmark_path("find_outlying_samples")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.flow.clusters.outliers"),
@@ -319,7 +318,7 @@ rule embed_flow_cells:
     benchmark:
         benchmark_path("embed_flow_cells")
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         runtime=60,
     params:
         code=code_digest("biocross.flow.clusters.cells_file"),
@@ -365,7 +364,7 @@ rule plot_clusters:
     benchmark:
         benchmark_path("plot_clusters")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.report.figures.clusters"),

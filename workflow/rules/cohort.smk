@@ -37,7 +37,7 @@ rule check_cohort:
     # be later: an `ancient` input that is remade hides changes of other inputs from Snakemake.
     priority: 100
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=5,
     params:
         code=code_digest("biocross.cohort.overview"),
@@ -65,7 +65,7 @@ if FLOW_SAMPLES:
         benchmark:
             benchmark_path("describe_files")
         resources:
-            mem_mb=500,
+            mem_mb=memory(500),
             runtime=20,
         params:
             code=code_digest("biocross.cohort.instruments"),
@@ -88,7 +88,7 @@ rule record_provenance:
     benchmark:
         benchmark_path("record_provenance")
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
         runtime=5,
     params:
         code=code_digest("biocross.cohort.provenance"),
@@ -130,7 +130,7 @@ if "simulate" in config:
             benchmark_path("simulate_cohort")
         threads: 2
         resources:
-            mem_mb=1500,
+            mem_mb=memory(1500),
             runtime=30,
         params:
             code=code_digest("biocross.simulate.flow.cohort"),

@@ -13,12 +13,15 @@ from biocross.cohort.gate_files import are_drawn_elsewhere
 from biocross.cohort.libraries import cell_libraries
 from biocross.errors import BiocrossError
 from biocross.simulate.description import description_files
+from biocross.storage import refuse_unwritable
 from biocross.workflow import code_digest
 
 try:
     config = complete_config(config, source="the configuration")
     COHORT, PROBLEMS = inspect_cohort(config)
     refuse_errors(PROBLEMS)
+    if not workflow.output_settings.dryrun:
+        refuse_unwritable(config["results"])
 except BiocrossError as error:
     raise WorkflowError(str(error)) from None
 
@@ -133,10 +136,21 @@ def events_of_patient(wildcards):
     return events_of(wildcards.patient)
 
 
+def memory(megabytes, per_input=0):
+    """Return the memory of jobs: it grows with their input, and again at each attempt."""
+
+    def of_job(wildcards, input, attempt):
+        # A group of jobs is sent off before the inputs of its later jobs are there to be measured.
+        grown = per_input * int(input.size_mb) if per_input else 0
+        return attempt * (megabytes + grown)
+
+    return of_job
+
+
 def memory_by_patient(wildcards, input, attempt, threads):
     """Return the memory of a job that looks at all patients, as many at once as it has threads."""
     of_patient = input.size_mb / max(1, len(FLOW_PATIENTS))
-    return threads * (800 * attempt + 6 * int(of_patient))
+    return threads * attempt * (800 + 6 * int(of_patient))
 
 
 def clustered_events(wildcards, samples):

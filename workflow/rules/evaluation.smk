@@ -44,7 +44,7 @@ if with_evaluation(sought=True):
         benchmark:
             benchmark_path("evaluate")
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=20,
         params:
             code=code_digest("biocross.evaluation.run"),

@@ -21,7 +21,7 @@ rule plot_paired_changes:
     benchmark:
         benchmark_path("plot_paired_changes")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.report.figures.paired_changes"),
@@ -81,7 +81,7 @@ rule plot_changes:
     benchmark:
         benchmark_path("plot_changes")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.report.figures.changes"),
@@ -117,7 +117,7 @@ rule plot_cohort:
     benchmark:
         benchmark_path("plot_cohort")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.report.figures.cohort"),
@@ -157,7 +157,7 @@ rule plot_clinic:
     benchmark:
         benchmark_path("plot_clinic")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.report.figures.clinic"),
@@ -198,7 +198,7 @@ rule plot_concordance:
     benchmark:
         benchmark_path("plot_concordance")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.report.figures.concordance"),
@@ -220,8 +220,8 @@ rule plot_time_quality:
         benchmark_path("plot_time_quality")
     threads: 4
     resources:
-        mem_mb=lambda wildcards, input, attempt: 1000 * attempt
-        + 12 * int(input.size_mb / max(1, len(input.events))),
+        mem_mb=lambda wildcards, input, attempt: attempt
+        * (1000 + 12 * int(input.size_mb / max(1, len(input.events)))),
         runtime=60,
     params:
         code=code_digest("biocross.report.figures.quality"),
@@ -287,8 +287,8 @@ if not GATES_DRAWN_ELSEWHERE:
         benchmark:
             benchmark_path("plot_gate_examples")
         resources:
-            mem_mb=lambda wildcards, input, attempt: 800 * attempt
-            + 18 * int(input.size_mb / max(1, len(FLOW_PATIENTS))),
+            mem_mb=lambda wildcards, input, attempt: attempt
+            * (800 + 18 * int(input.size_mb / max(1, len(FLOW_PATIENTS)))),
             runtime=30,
         params:
             code=code_digest("biocross.report.figures.gate_examples"),
@@ -324,7 +324,7 @@ if not GATES_DRAWN_ELSEWHERE:
         benchmark:
             benchmark_path("plot_cohort_thresholds")
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=30,
         params:
             code=code_digest("biocross.report.figures.settled_gates"),
@@ -356,7 +356,7 @@ rule plot_quality_overview:
     benchmark:
         benchmark_path("plot_quality_overview")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.report.figures.quality_overview"),

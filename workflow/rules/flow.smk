@@ -28,7 +28,7 @@ if config["flow"]["compensation"] == "controls":
         benchmark:
             benchmark_path("estimate_spillover")
         resources:
-            mem_mb=2000,
+            mem_mb=memory(2000),
             runtime=20,
         params:
             code=code_digest("biocross.flow.control_spillover"),
@@ -54,7 +54,7 @@ rule estimate_transforms:
     benchmark:
         benchmark_path("estimate_transforms")
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
         runtime=60,
     params:
         code=code_digest("biocross.flow.transform_choice"),
@@ -86,7 +86,7 @@ rule prepare_flow_sample:
     benchmark:
         benchmark_path("prepare_flow_sample", "{sample}")
     resources:
-        mem_mb=lambda wildcards, input, attempt: 500 * attempt + 8 * int(input.size_mb),
+        mem_mb=memory(500, per_input=8),
         runtime=20,
     params:
         code=code_digest("biocross.flow.prepare"),
@@ -123,7 +123,7 @@ rule summarise_quality:
     benchmark:
         benchmark_path("summarise_quality")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.flow.summary"),
@@ -152,7 +152,7 @@ rule find_quality_losses:
     benchmark:
         benchmark_path("find_quality_losses")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.quality_loss"),
@@ -180,7 +180,7 @@ rule find_residual_spillover:
     benchmark:
         benchmark_path("find_residual_spillover")
     resources:
-        mem_mb=lambda wildcards, input, attempt: 1000 * attempt,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.flow.residual_spillover"),

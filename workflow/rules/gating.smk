@@ -43,7 +43,7 @@ if GATES_DRAWN_ELSEWHERE:
         benchmark:
             benchmark_path("match_gates")
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=20,
         params:
             code=code_digest("biocross.flow.imported.gating"),
@@ -72,8 +72,7 @@ if GATES_DRAWN_ELSEWHERE:
         benchmark:
             benchmark_path("gate_patient_as_drawn", "{patient}")
         resources:
-            mem_mb=lambda wildcards, input, attempt: 800 * attempt
-            + 4 * int(input.size_mb),
+            mem_mb=memory(800, per_input=4),
             runtime=60,
         params:
             code=code_digest("biocross.flow.imported.gating"),
@@ -101,8 +100,7 @@ else:
         benchmark:
             benchmark_path("estimate_thresholds", "{patient}")
         resources:
-            mem_mb=lambda wildcards, input, attempt: 500 * attempt
-            + 4 * int(input.size_mb),
+            mem_mb=memory(500, per_input=4),
             runtime=20,
         params:
             code=code_digest("biocross.flow.gating"),
@@ -129,7 +127,7 @@ else:
         benchmark:
             benchmark_path("settle_thresholds")
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=20,
         params:
             code=code_digest("biocross.flow.settled_thresholds"),
@@ -154,8 +152,7 @@ else:
         benchmark:
             benchmark_path("gate_patient", "{patient}")
         resources:
-            mem_mb=lambda wildcards, input, attempt: 500 * attempt
-            + 4 * int(input.size_mb),
+            mem_mb=memory(500, per_input=4),
             runtime=20,
         params:
             code=code_digest("biocross.flow.gating"),
@@ -184,7 +181,7 @@ rule summarise_flow:
     benchmark:
         benchmark_path("summarise_flow")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.flow.summary"),
@@ -248,7 +245,7 @@ if not GATES_DRAWN_ELSEWHERE:
         benchmark:
             benchmark_path("measure_marker_shifts")
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=20,
         params:
             code=code_digest("biocross.flow.marker_shifts"),

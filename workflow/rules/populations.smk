@@ -17,7 +17,7 @@ if INPUTS["counts"]:
         benchmark:
             benchmark_path("import_counts")
         resources:
-            mem_mb=500,
+            mem_mb=memory(500),
             runtime=5,
         params:
             code=code_digest("biocross.populations"),
@@ -59,7 +59,7 @@ rule gather_populations:
     benchmark:
         benchmark_path("gather_populations")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.populations"),

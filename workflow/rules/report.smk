@@ -109,7 +109,7 @@ rule write_report:
     benchmark:
         benchmark_path("write_report")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.report.page.report"),

@@ -35,7 +35,7 @@ rule find_paired_changes:
     benchmark:
         benchmark_path("find_paired_changes")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.paired_changes"),
@@ -66,7 +66,7 @@ rule find_concordance:
     benchmark:
         benchmark_path("find_concordance")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.concordance"),
@@ -102,7 +102,7 @@ rule find_marker_changes:
     benchmark:
         benchmark_path("find_marker_changes")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.marker_changes"),
@@ -133,7 +133,7 @@ rule find_treatment_differences:
     benchmark:
         benchmark_path("find_treatment_differences")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.treatment_differences"),
@@ -163,7 +163,7 @@ rule find_longitudinal_changes:
     benchmark:
         benchmark_path("find_longitudinal_changes")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.visits"),
@@ -192,7 +192,7 @@ rule find_response:
     benchmark:
         benchmark_path("find_response")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.response"),
@@ -222,7 +222,7 @@ rule find_clinical_associations:
     benchmark:
         benchmark_path("find_clinical_associations")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.clinical"),
@@ -255,7 +255,7 @@ rule find_stimulated_responses:
     benchmark:
         benchmark_path("find_stimulated_responses")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.stimulation"),
@@ -292,7 +292,7 @@ if FLOW_SAMPLES and not GATES_DRAWN_ELSEWHERE:
         benchmark:
             benchmark_path("measure_gate_sensitivity")
         resources:
-            mem_mb=1000,
+            mem_mb=memory(1000),
             runtime=20,
         params:
             code=code_digest("biocross.statistics.gate_sensitivity"),
@@ -325,7 +325,7 @@ rule vary_specifications:
     benchmark:
         benchmark_path("vary_specifications")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.specifications"),
@@ -358,7 +358,7 @@ rule calibrate_run:
     benchmark:
         benchmark_path("calibrate_run")
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.calibration"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from biocross.errors import BiocrossError
+from biocross.tables import written_whole
 
 # More of them are one mistake that repeats itself in many rows.
 _MOST_QUESTIONS = 20
@@ -159,7 +160,8 @@ def _init(arguments: argparse.Namespace) -> int:
             print("  ... biocross check names the others")
     config = arguments.out / "config.yaml"
     if not Path("Snakefile").exists():
-        Path("Snakefile").write_text(_SNAKEFILE, encoding="utf-8")
+        with written_whole("Snakefile") as temporary:
+            temporary.write_text(_SNAKEFILE, encoding="utf-8")
         print("Written: Snakefile, which runs the workflow on this folder's configuration")
     named = "" if config == Path("config/config.yaml") else f" --configfile {config}"
     print(f"\nThen: biocross check --config {config}")

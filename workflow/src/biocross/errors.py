@@ -25,5 +25,13 @@ class LibraryError(BiocrossError):
     """A library of single-cell counts cannot be read, or holds no counts of genes."""
 
 
+class DamagedError(BiocrossError):
+    """A file that a step has made is not what was written; it must be made anew."""
+
+
+class StorageError(BiocrossError):
+    """The results cannot be written: the disk is full, or the folder is protected."""
+
+
 class TableError(BiocrossError):
     """A table of frequencies or values is broken."""

@@ -27,6 +27,18 @@ _LEFT_OUT = (
     "Touching output file",
 )
 _SILENT = ("workflow_started", "resources_info", "job_started")
+# What a killed run, or one that is still at work, makes Snakemake say with a list of files.
+_OTHER_RUNS = {
+    "Directory cannot be locked": (
+        "Directory cannot be locked: another run is at work in this folder; wait for its end. If "
+        "none is, an earlier one was killed: snakemake --unlock, then start again with "
+        "--rerun-incomplete."
+    ),
+    "The files below seem to be incomplete": (
+        "An earlier run was killed, or its disk was full. Start again with --rerun-incomplete: "
+        "what it left unfinished is made anew, all else is kept."
+    ),
+}
 _LAST_WORDS = ("Exiting because a job execution failed", "At least one job did not complete")
 
 
@@ -119,6 +131,9 @@ class Story:
         text = str(record.msg).strip()
         if self.failed and any(words in text for words in _LAST_WORDS):
             return self._summary()
+        for theirs, ours in _OTHER_RUNS.items():
+            if theirs in text:
+                return ours
         # The script has said on the terminal what is wrong; its command line is in the log.
         if self.words and "CalledProcessError in file" in text:
             return ""
@@ -192,6 +207,8 @@ def show_progress(workflow: Any) -> None:
     for handler in standard:
         manager.logger.removeHandler(handler)
         manager.logger.addHandler(PlainHandler(handler))
+    # Where `.snakemake/log` is on a full disk, each line would be followed by a traceback.
+    logging.raiseExceptions = False
 
 
 def _wants_other_words(settings: Any) -> bool:

@@ -7,13 +7,14 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from biocross.errors import BiocrossError
+from biocross.storage import as_sentence
 
 _PACKAGE = Path(__file__).parent
 # What a page is made of beside Python.
@@ -27,8 +28,8 @@ _IMPORT = re.compile(r"^\s*(?:from|import)\s+(biocross[\w.]*)(?:\s+import\s+(\([
 def logged(snakemake: Any) -> Iterator[None]:
     """Send everything a script prints, native code included, to the rule's log.
 
-    A mistake of the user's ends the job with one sentence, in the log and on the terminal; any
-    other failure leaves its traceback in the log.
+    A mistake of the user's and a disk that takes no more end the job with one sentence, in the
+    log and on the terminal; any other failure leaves its traceback in the log.
 
     Parameters
     ----------
@@ -36,31 +37,41 @@ def logged(snakemake: Any) -> Iterator[None]:
         The object that Snakemake gives to a script.
     """
     log = Path(snakemake.log[0])
-    log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     terminal = os.dup(2)
+    try:
+        _write_to(log)
+        yield
+        print(f"{snakemake.rule} finished in {time.monotonic() - started:.1f} s")
+    except Exception as error:
+        sentence = (
+            str(error)
+            if isinstance(error, BiocrossError)
+            else as_sentence(error, next(iter(getattr(snakemake, "output", ())), log))
+        )
+        words = (
+            f"{snakemake.rule}: {sentence}" if sentence else f"{snakemake.rule} failed; see {log}"
+        )
+        os.write(terminal, f"{words}\n".encode())
+        # The log may be on a full disk itself.
+        with suppress(OSError):
+            sys.stderr.write(f"{words}\n" if sentence else traceback.format_exc())
+        sys.exit(1)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def _write_to(log: Path) -> None:
+    """Send both streams of this process to a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as out:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
             os.dup2(out.fileno(), stream.fileno())
-    try:
-        yield
-    except BiocrossError as error:
-        sentence = f"{snakemake.rule}: {error}\n"
-        sys.stderr.write(sentence)
-        os.write(terminal, sentence.encode())
-        sys.exit(1)
-    except Exception:
-        traceback.print_exc()
-        os.write(terminal, f"{snakemake.rule} failed; see {log}\n".encode())
-        sys.exit(1)
-    else:
-        print(f"{snakemake.rule} finished in {time.monotonic() - started:.1f} s")
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(terminal, 2)
-        os.close(terminal)
 
 
 def split(values: Sequence[Any], sizes: Iterable[int]) -> list[list[Any]]:

@@ -20,7 +20,8 @@ from biocross.cells.population_tree import UNASSIGNED
 from biocross.cells.quality_recheck import RECHECK_COLUMNS
 from biocross.cells.rescue import rescue_cells
 from biocross.errors import ConfigError
-from biocross.tables import read_rows, write_rows, written_whole
+from biocross.intact import read_h5ad, write_h5ad
+from biocross.tables import read_rows, write_rows
 
 
 def annotate_cells(
@@ -76,10 +77,8 @@ def annotate_cells(
     ConfigError
         The reference or the model cannot be used, or an enriched population is unknown.
     """
-    import anndata as ad
-
     markers = _resolving(load_markers(Path(populations)), enriched)
-    adata = ad.read_h5ad(integrated)
+    adata = read_h5ad(integrated)
     cells = cells_of(adata)
     naming, evidence = name_cells(cells, markers, excluded_genes, seed)
     found = rescue_cells(
@@ -101,8 +100,7 @@ def annotate_cells(
         adata.obsm["proteins_clr"] = cells.proteins.astype(np.float32)
         adata.uns["protein_names"] = list(cells.protein_names)
     print("writing the named cells", flush=True)
-    with written_whole(cells_out) as temporary:
-        adata.write_h5ad(temporary, compression="lzf")
+    write_h5ad(cells_out, adata, compression="lzf")
 
 
 def _resolving(markers: dict[str, Markers], enriched: Sequence[str]) -> dict[str, Markers]:

@@ -10,6 +10,7 @@ from scipy import sparse
 from biocross.cells.flags import NO_SAMPLE
 from biocross.cells.normalise import log_normalise
 from biocross.errors import DesignError, TableError
+from biocross.intact import read_h5ad
 
 SAMPLE_KEYS = ("patient_id", "visit", "treatment", "batch", "tissue")
 LEAST_CELLS = 30
@@ -50,9 +51,7 @@ def gather_libraries(paths: Sequence[Path | str], samples: Sequence[dict[str, st
 
 def _why_few(paths: Sequence[Path | str]) -> str:
     """Tell why libraries were excluded, or where it stands what their cells lack."""
-    import anndata as ad
-
-    said = {Path(path).stem: ad.read_h5ad(path).uns.get("library", {}) for path in paths}
+    said = {Path(path).stem: read_h5ad(path).uns.get("library", {}) for path in paths}
     reasons = [f"{name} {of['excluded']}" for name, of in said.items() if "excluded" in of]
     if not reasons:
         return "look at the ledgers in results/cells/libraries"
@@ -83,7 +82,7 @@ def gather_flagged(
     parts = []
     whole = []
     for path in paths:
-        part = ad.read_h5ad(path)
+        part = read_h5ad(path)
         whole += [_has_counts(part)] if part.n_obs else []
         chosen = np.isin(part.obs["flag"].to_numpy(), list(flags))
         chosen &= part.obs["sample_id"].to_numpy() != NO_SAMPLE

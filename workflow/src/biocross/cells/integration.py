@@ -25,7 +25,8 @@ from biocross.cells.resolutions import (
 )
 from biocross.errors import DesignError
 from biocross.flow.clusters.stability import STABLE
-from biocross.tables import read_rows, write_rows, written_whole
+from biocross.intact import write_h5ad
+from biocross.tables import read_rows, write_rows
 
 RESOLUTION_COLUMNS = (
     *("resolution", "chosen", "n_clusters", "rand", "stable_share", "cluster", "n_cells"),
@@ -149,8 +150,7 @@ def integrate_cells(
         quality_out, QUALITY_COLUMNS, _quality(embedded, plan, batches, names, labels[chosen], seed)
     )
     print("writing the integrated cells", flush=True)
-    with written_whole(integrated_out) as temporary:
-        cells.write_h5ad(temporary, compression="lzf")
+    write_h5ad(integrated_out, cells, compression="lzf")
 
 
 def embed(

@@ -24,7 +24,8 @@ from biocross.cells.library_quality import LibraryQuality, flag_library
 from biocross.cells.proteins import isotype_controls, weak_proteins
 from biocross.cohort.sheets import counted, did_you_mean
 from biocross.errors import LibraryError
-from biocross.tables import write_rows, written_whole
+from biocross.intact import write_h5ad
+from biocross.tables import write_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -113,8 +114,7 @@ def prepare_library(
     write_rows(genes_out, GENE_COLUMNS, renamed)
     write_rows(warnings_out, WARNING_COLUMNS, warnings)
     write_rows(ledger_out, LEDGER_COLUMNS, ledger)
-    with written_whole(library_out) as temporary:
-        cells.write_h5ad(temporary, compression="lzf")
+    write_h5ad(library_out, cells, compression="lzf")
 
 
 def call_samples(

@@ -20,7 +20,8 @@ from biocross.cells.tally import (
     tally_cells,
 )
 from biocross.cohort.vocabulary import load_vocabulary
-from biocross.tables import read_rows, write_rows, written_whole
+from biocross.intact import open_h5ad, write_h5ad
+from biocross.tables import read_rows, write_rows
 
 
 class Named(NamedTuple):
@@ -134,10 +135,9 @@ def read_cells(path: Path | str) -> Named:
     Named
         The cells.
     """
-    import h5py
     from anndata.io import read_elem
 
-    with h5py.File(path) as file:
+    with open_h5ad(path) as file:
         obs = read_elem(file["obs"])
         var = read_elem(file["var"])
         whole = "counts" in file["layers"]
@@ -229,5 +229,4 @@ def _write_pseudobulk(
         values[at] = sums[name].sums[position]
     summed = ad.AnnData(values, obs, pd.DataFrame(index=pd.Index(named.genes, dtype=str)))
     summed.uns["is_integer"] = named.is_integer
-    with written_whole(path) as temporary:
-        summed.write_h5ad(temporary, compression="gzip")
+    write_h5ad(path, summed, compression="gzip")

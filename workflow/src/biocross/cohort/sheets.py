@@ -117,8 +117,17 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
+# A thousand times what a vocabulary of populations holds.
+_MOST_YAML_VALUES = 1_000_000
+
+
 class _OneOfEachLoader(yaml.SafeLoader):
     """Refuse a key that stands twice in one mapping, of which YAML would take the last."""
+
+    def get_single_node(self) -> Any:
+        node = super().get_single_node()
+        _count_values(node, {})
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         first: dict[Any, int] = {}
@@ -129,6 +138,26 @@ class _OneOfEachLoader(yaml.SafeLoader):
             if isinstance(key, str):
                 first[key] = line
         return super().construct_mapping(node, deep)
+
+
+def _count_values(node: Any, known: dict[int, int | None]) -> int:
+    """Count the values of a YAML node with its aliases written out, of which few make many."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = None
+        children = [
+            child
+            for each in node.value
+            for child in (each if isinstance(node, yaml.MappingNode) else (each,))
+        ]
+        known[id(node)] = 1 + sum(_count_values(child, known) for child in children)
+    count = known[id(node)]
+    if count is None or count > _MOST_YAML_VALUES:
+        raise yaml.YAMLError(
+            f"its aliases (*name) make it repeat itself, to more than {_MOST_YAML_VALUES:,} values"
+        )
+    return count
 
 
 def load_yaml(path: Path) -> Any:

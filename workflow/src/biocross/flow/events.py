@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from biocross.intact import checksum, damaged
 from biocross.tables import written_whole
 
 QUALITY_COLUMN = "quality"
@@ -86,8 +87,11 @@ def write_columns(
     meta
         What belongs to all of them; anything that JSON can hold.
     """
-    table = pa.Table.from_arrays([_as_arrow(column) for column in columns.values()], [*columns])
-    table = table.replace_schema_metadata({"biocross": json.dumps(dict(meta), sort_keys=True)})
+    values = {name: np.ascontiguousarray(column) for name, column in columns.items()}
+    table = pa.Table.from_arrays([_as_arrow(column) for column in values.values()], [*values])
+    about = json.dumps(dict(meta), sort_keys=True)
+    digest = _digest(values, about.encode())
+    table = table.replace_schema_metadata({"biocross": about, "checksum": digest})
     with (
         written_whole(path) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
@@ -110,17 +114,36 @@ def read_columns(path: Path | str) -> tuple[dict[str, NDArray[Any]], dict[str, A
         The columns, shape (events,) each.
     dict
         What belongs to all of them.
+
+    Raises
+    ------
+    DamagedError
+        It is no such file, is not whole, or has other bytes than were written.
     """
-    with pa.memory_map(str(path)) as source:
-        table = pa.ipc.open_file(source).read_all()
-    columns = {name: _as_numpy(table.column(name)) for name in table.column_names}
-    return columns, json.loads(table.schema.metadata[b"biocross"])
+    try:
+        with pa.memory_map(str(path)) as source:
+            table = pa.ipc.open_file(source).read_all()
+        columns = {name: _as_numpy(table.column(name)) for name in table.column_names}
+        known = table.schema.metadata
+        about, digest = known[b"biocross"], known[b"checksum"].decode()
+    except FileNotFoundError:
+        raise
+    except (OSError, LookupError, ValueError, TypeError, NotImplementedError) as error:
+        # What pyarrow raises where its format is broken is one of these.
+        raise damaged(path, f"{type(error).__name__} while it was read") from None
+    if _digest(columns, about) != digest:
+        raise damaged(path, "its bytes are not those that were written")
+    return columns, json.loads(about)
+
+
+def _digest(columns: Mapping[str, NDArray[Any]], about: bytes) -> str:
+    names = json.dumps([(name, column.dtype.str) for name, column in columns.items()])
+    return checksum([names.encode(), about, *columns.values()])
 
 
 # By their buffers, without copying: pyarrow's own conversions import pandas, which costs every
 # job a quarter of a second.
-def _as_arrow(column: NDArray[Any]) -> Any:
-    values = np.ascontiguousarray(column)
+def _as_arrow(values: NDArray[Any]) -> Any:
     kind = pa.from_numpy_dtype(values.dtype)
     return pa.Array.from_buffers(kind, values.size, [None, pa.py_buffer(values)])
 

@@ -11,6 +11,7 @@ from biocross.cohort.design import Contrast, parse_contrast
 from biocross.cohort.provenance import kept_copy
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.errors import BiocrossError
+from biocross.intact import read_h5ad
 from biocross.report.sources import leading_rows
 from biocross.results.choices import known_word, rows_with
 from biocross.results.tables import CLUSTERS, RNA, Tables, declared_tables, missing
@@ -189,9 +190,7 @@ class Run(Tables):
         path = self._cells_file(name)
         if not path.is_file():
             raise missing(name, path, CELLS[name][1])
-        import anndata
-
-        return anndata.read_h5ad(path)
+        return read_h5ad(path)
 
 
 def _holds_results(folder: Path) -> bool:

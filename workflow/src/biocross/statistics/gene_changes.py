@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from biocross.cells.pseudobulk import MIN_CELLS, MIN_COUNTS, Pseudobulk, is_enough
 from biocross.cohort.sheets import counted
+from biocross.intact import read_h5ad
 from biocross.statistics.families import correct_families, exploratory
 from biocross.statistics.kernels.moderation import MIN_PAIRS
 from biocross.statistics.pairs import read_pair_sheet
@@ -69,9 +70,7 @@ def find_gene_changes(
         One row per treatment, contrast, population and gene that has enough counts; one row
         without a gene where a population could not be tested.
     """
-    import anndata
-
-    summed = anndata.read_h5ad(pseudobulk)
+    summed = read_h5ad(pseudobulk)
     sheet = pd.read_csv(samples, sep="\t", dtype=str, keep_default_na=False)
     obs = summed.obs.merge(sheet[["sample_id", "unit", "level"]], on="sample_id", how="left")
     genes = summed.var_names.to_numpy(dtype=str)

@@ -19,7 +19,8 @@ from biocross.flow.clusters.pool import Pool, read_pool
 from biocross.flow.events import read_columns
 from biocross.flow.gate_membership import deepest_gates, read_membership
 from biocross.flow.transform_table import load_transforms
-from biocross.tables import read_rows, written_whole
+from biocross.intact import write_h5ad
+from biocross.tables import read_rows
 
 Floats = NDArray[np.float32]
 
@@ -312,5 +313,4 @@ def write_cells(path: Path | str, cells: Cells) -> None:
         uns=about,
         obsm={"X_umap": cells.places},
     )
-    with written_whole(path) as temporary:
-        data.write_h5ad(temporary)
+    write_h5ad(path, data)

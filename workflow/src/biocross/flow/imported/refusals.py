@@ -6,6 +6,7 @@ from xml.etree.ElementTree import Element, ParseError, XMLParser, parse
 
 from biocross.errors import GatingError
 from biocross.flow.imported.elements import attribute, local_name
+from biocross.safe_xml import declares_entities
 
 _GATINGML = re.compile(r"\{https?://www\.isac-net\.org/std/Gating-ML/v([\d.]+)/gating\}Gating-ML")
 _EXPORT = (
@@ -68,6 +69,12 @@ def open_gates(path: Path) -> tuple[str, Element]:
     if refusal := _ENDINGS.get(path.suffix.lower()):
         raise GatingError(f"{path}: {refusal}")
     _refuse_content(path, head)
+    with path.open("rb") as stream:
+        if declares_entities(stream):
+            raise GatingError(
+                f"{path}: declares XML entities, by which a short file can become a huge one; "
+                "no program that gates needs them: save or export it again"
+            )
     try:
         root = parse(path, XMLParser()).getroot()
     except (ParseError, LookupError, ValueError) as error:

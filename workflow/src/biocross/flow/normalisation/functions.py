@@ -1,6 +1,7 @@
 """The functions of all batches: kept in a file, and applied to a sample's columns."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,16 @@ from biocross.flow.normalisation.quantiles import ALL_EVENTS, Floats
 from biocross.tables import written_whole
 
 Column = NDArray[np.float32]
+# What a broken archive may raise.
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class Functions(NamedTuple):
@@ -103,9 +114,9 @@ def load_functions(path: Path | str) -> Functions:
                 kept["source"],
                 kept["target"],
             )
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except _BROKEN:
         raise ConfigError(
-            f"{path}: holds no functions of a normalisation; run train_normalisation again"
+            f"{path}: holds no functions of a normalisation, or is damaged; delete it and run again"
         ) from None
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from biocross.flow.clusters.colours import GREY
+from biocross.intact import read_h5ad
 from biocross.report.figures.label_room import TEXT, LabelRoom, Tile
 from biocross.report.figures.style import STYLE, save_figure
 from biocross.report.words import plain
@@ -63,9 +64,7 @@ def plot_cell_maps(cells: Path | str, *figures_out: Path | str) -> None:
     figures_out
         One file per format.
     """
-    import anndata
-
-    data = anndata.read_h5ad(cells)
+    data = read_h5ad(cells)
     places = np.asarray(data.obsm["X_umap"])
     panels = []
     for column in ("population", "visit", "treatment", "patient_id"):

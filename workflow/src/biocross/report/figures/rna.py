@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from biocross.cells.population_tree import UNASSIGNED
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.flow.clusters.colours import category_colours, population_colours
+from biocross.intact import open_h5ad
 from biocross.report.figures.cell_maps import (
     GAP,
     HEAD,
@@ -98,10 +99,9 @@ def plot_rna(
 
 def _read_cells(path: Path | str) -> RnaCells:
     """Read the file without its counts and neighbours, which are half of it and more."""
-    import h5py
     from anndata.io import read_elem
 
-    with h5py.File(path) as file:
+    with open_h5ad(path) as file:
         genes = [str(gene) for gene in read_elem(file["var"]).index]
         places = np.asarray(read_elem(file["obsm/X_umap"]))
         return RnaCells(read_elem(file["obs"]), places, read_elem(file["X"]), genes)
