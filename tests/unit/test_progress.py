@@ -154,4 +154,4 @@ def test_what_a_killed_run_leaves_is_told_with_its_remedy(story):
     assert "snakemake --unlock" in told
     unfinished = str(IncompleteFilesException(["a.tsv"]))
     told = story.tell(record("error", unfinished, logging.ERROR))
-    assert "Start again with --rerun-incomplete" in told
+    assert "start again with --rerun-incomplete" in told

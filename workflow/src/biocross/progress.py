@@ -35,8 +35,9 @@ _OTHER_RUNS = {
         "--rerun-incomplete."
     ),
     "The files below seem to be incomplete": (
-        "An earlier run was killed, or its disk was full. Start again with --rerun-incomplete: "
-        "what it left unfinished is made anew, all else is kept."
+        "Files are unfinished: another run is at work in this folder, or an earlier one was killed "
+        "or its disk was full. If none is at work, start again with --rerun-incomplete: what was "
+        "left unfinished is made anew, all else is kept."
     ),
 }
 _LAST_WORDS = ("Exiting because a job execution failed", "At least one job did not complete")
