@@ -1,6 +1,6 @@
 """Numbers and findings in the words of the report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,12 @@ def format_effect(row: Mapping[str, Any]) -> str:
         bound = ", a bound" if row.get("effect_is_bound") is True else ""
         return f"{kind}× {value} ({low} to {high}{bound})"
     return f"{value:>} ({low} to {high}) {row['effect_scale']}"
+
+
+def format_ratio(row: Mapping[str, Any]) -> str:
+    """Write an effect that is a ratio with its interval: ``× 1.62 (1.21 to 2.17)``."""
+    ends = (format_number(row[f"effect{end}"]) for end in ("", "_low", "_high"))
+    return "× {} ({} to {})".format(*ends)
 
 
 def plain(name: object) -> str:
@@ -89,6 +95,18 @@ def subject(row: Mapping[str, Any]) -> str:
     return plain(row["population"]) + (f" ({how})" if how not in ("", "gate", "table") else "")
 
 
+def contrast_words(contrast: object) -> str:
+    """Write a contrast: ``month_4 - baseline`` is month 4 against baseline."""
+    followup, baseline = (plain(level) for level in str(contrast).split(" - ", 1))
+    return f"{followup} against {baseline}"
+
+
+def listed(names: Iterable[object]) -> str:
+    """Join identifiers as words: a, b and c."""
+    *rest, last = [plain(name) for name in names]
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
 def unit_words(row: Mapping[str, Any]) -> str:
     """Name the unit of a row's medians: percent of its parent, cells/µl."""
     return {
@@ -112,10 +130,10 @@ def during(row: Mapping[str, Any], contrast_column: str) -> str:
     str
         Such as ``during mepolizumab (month 4 against baseline)``.
     """
-    followup, baseline = (plain(level) for level in str(row["contrast"]).split(" - ", 1))
+    contrast = contrast_words(row["contrast"])
     if contrast_column == "visit":
-        return f"during {row['treatment']} ({followup} against {baseline})"
-    return f"with {followup} against {baseline} ({row['treatment']})"
+        return f"during {row['treatment']} ({contrast})"
+    return f"with {contrast} ({row['treatment']})"
 
 
 def _centre(row: Mapping[str, Any]) -> float:

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from biocross.report.figures.panels import Row, contrast_words, empty_figure
+from biocross.report.figures.panels import Row, empty_figure
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
+from biocross.report.words import contrast_words
 
 CALIBRATION_COLUMNS = (
     *("scope", "modality", "source", "treatment", "contrast", "readout", "what"),

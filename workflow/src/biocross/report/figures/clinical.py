@@ -11,9 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from biocross.report.figures.panels import Row, contrast_words, empty_figure, fold_axis, is_primary
+from biocross.report.figures.panels import Row, empty_figure, fold_axis, is_primary
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
-from biocross.report.words import format_number, format_p, plain, subject
+from biocross.report.words import (
+    contrast_words,
+    format_number,
+    format_p,
+    plain,
+    subject,
+    unit_words,
+)
 
 FloatArray = NDArray[np.float64]
 ASSOCIATIONS_COLUMNS = (
@@ -118,8 +125,7 @@ def draw_association(axis: Axes, panel: Panel, looks: Mapping[str, tuple[str, st
 
 
 def _change_words(row: Row) -> str:
-    unit = {"percent_of_parent": f"% of {plain(row['parent'])}", "cells_per_ul": "cells/µl"}
-    return f"{subject(row)}\n{unit.get(row['readout'], plain(row['readout']))}, ratio"
+    return f"{subject(row)}\n{unit_words(row)}, ratio"
 
 
 def plot_associations(panels: Sequence[Panel], *figures_out: Path | str) -> None:

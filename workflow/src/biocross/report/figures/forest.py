@@ -17,13 +17,13 @@ from biocross.report.figures.panels import (
     by_panel,
     empty_figure,
     fold_axis,
-    is_claimed,
     is_primary,
     measured,
     panel_title,
 )
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
-from biocross.report.words import format_number, format_p, plain
+from biocross.report.sources import is_below
+from biocross.report.words import format_number, format_p, format_ratio, plain
 from biocross.tables import written_whole
 
 FOREST_COLUMNS = (
@@ -74,8 +74,8 @@ def draw_forest(axis: Axes, rows: Sequence[Row], fdr: float) -> None:
     reach = 2.0
     for line, row in enumerate(rows):
         if row["status"] == "tested":
-            reach = max(reach, _draw_effect(axis, line, row, is_claimed(row, fdr)))
-        _write_numbers(axis, line, row, is_claimed(row, fdr))
+            reach = max(reach, _draw_effect(axis, line, row, is_below(row, fdr)))
+        _write_numbers(axis, line, row, is_below(row, fdr))
         if line and is_primary(rows[line - 1]) and not is_primary(row):
             axis.axhline(line - 0.5, color="#CCCCCC", linewidth=0.6)
     fold_axis(axis, min(reach, WIDEST) * 1.12)
@@ -119,10 +119,7 @@ def _draw_effect(axis: Axes, line: int, row: Row, claimed: bool) -> float:
 def _write_numbers(axis: Axes, line: int, row: Row, claimed: bool) -> None:
     tested = row["status"] == "tested"
     values = [f"{format_number(row[f'{when}_median'])}" for when in ("baseline", "followup")]
-    effect = plain(row["status"])
-    if tested:
-        ends = (format_number(row[f"effect{end}"]) for end in ("", "_low", "_high"))
-        effect = "× {} ({} to {})".format(*ends)
+    effect = format_ratio(row) if tested else plain(row["status"])
     cells = (
         " → ".join(values) if np.isfinite(row["baseline_median"]) else "",
         str(row["n_pairs"]),

@@ -17,10 +17,10 @@ from biocross.report.figures.panels import (
     Row,
     by_panel,
     empty_figure,
-    is_claimed,
     is_primary,
 )
 from biocross.report.figures.style import STYLE, save_figure
+from biocross.report.sources import is_below
 from biocross.report.words import plain, subject
 
 HEAT_MAP_COLUMNS = (
@@ -76,7 +76,7 @@ def draw_heat_map(
                 continue
             value = np.log2(row["effect"])
             axis.add_patch(_cell(column, line, facecolor=colours(scale(value))))
-            dark, claimed = abs(value) > 0.62 * MOST, is_claimed(row, fdr)
+            dark, claimed = abs(value) > 0.62 * MOST, is_below(row, fdr)
             text = f"{row['effect']:.2f}" if row["effect"] < 9.95 else f"{row['effect']:.0f}"
             axis.text(
                 *(column, line, text),

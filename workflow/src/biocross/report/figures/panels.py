@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from biocross.report.figures.style import GREY, STYLE
 from biocross.report.sources import leading_rows, records
-from biocross.report.words import plain, subject
+from biocross.report.words import contrast_words, subject, unit_words
 from biocross.statistics.families import CONFIRMATORY
 
 Row = Mapping[str, Any]
@@ -54,11 +54,6 @@ def is_primary(row: Row) -> bool:
     return bool(row.get("family") == CONFIRMATORY)
 
 
-def is_claimed(row: Row, fdr: float) -> bool:
-    """Whether a row was tested and claims a change."""
-    return bool(row["status"] == "tested" and row["q_value"] < fdr)
-
-
 def by_panel(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     """Group rows by treatment and contrast: treatments by name, contrasts in their order."""
     contrasts = list(dict.fromkeys(str(row["contrast"]) for row in rows))
@@ -68,12 +63,6 @@ def by_panel(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
     return dict(sorted(panels.items(), key=lambda item: (item[0][0], contrasts.index(item[0][1]))))
 
 
-def contrast_words(contrast: object) -> str:
-    """Write a contrast: ``month_4 - baseline`` is month 4 against baseline."""
-    followup, baseline = (plain(level) for level in str(contrast).split(" - ", 1))
-    return f"{followup} against {baseline}"
-
-
 def panel_title(treatment: str, contrast: str) -> str:
     """Name a panel by treatment and contrast."""
     return f"{treatment}: {contrast_words(contrast)}"
@@ -81,13 +70,9 @@ def panel_title(treatment: str, contrast: str) -> str:
 
 def measured(row: Row) -> str:
     """Say what was counted: ``ILC2, % of lymphocytes``."""
-    unit = {
-        "percent_of_parent": f"% of {plain(row['parent'])}",
-        "cells_per_ul": "cells/µl",
-    }.get(row["readout"], plain(row["readout"]))
     parent = row["parent"]
-    if row["readout"] == "percent_of_parent" and (not isinstance(parent, str) or not parent):
-        unit = "%"
+    no_parent = not isinstance(parent, str) or not parent
+    unit = "%" if no_parent and row["readout"] == "percent_of_parent" else unit_words(row)
     return f"{subject(row)}, {unit}"
 
 

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from biocross.report.figures.panels import contrast_words, empty_figure
+from biocross.report.figures.panels import empty_figure
 from biocross.report.figures.style import BLUE, GREY, STYLE, save_figure
-from biocross.report.words import plain
+from biocross.report.words import contrast_words, plain
 
 Row = Mapping[str, str]
 PATIENT_FLOW_COLUMNS = ("step", "treatment", "modality", "contrast", "n", "reason", "names")

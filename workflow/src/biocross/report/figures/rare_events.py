@@ -11,16 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from biocross.report.figures.panels import Row, empty_figure, is_claimed, is_primary
+from biocross.report.figures.panels import Row, empty_figure, is_primary
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
+from biocross.report.sources import is_below
 from biocross.report.words import format_number, plain, subject
+from biocross.statistics.paired_changes import MIN_EVENTS
 
 RARE_EVENTS_COLUMNS = (
     *("treatment", "modality", "source", "population", "parent", "patient", "visit"),
     "count",
 )
-# Below so many events a claim is doubtful; a claimed population with fewer than these is shown.
-FEW, SHOWN_BELOW = 20, 200
+# A claimed population with fewer events than these is shown.
+SHOWN_BELOW = 200
 PANEL = (2.3, 1.55)
 KEYS = ["modality", "source", "population", "parent"]
 
@@ -61,7 +63,7 @@ def rare_subjects(rows: Sequence[Row], fdr: float) -> list[tuple[str, ...]]:
     chosen = (
         row
         for row in rows
-        if is_primary(row) or (is_claimed(row, fdr) and row["events_median"] < SHOWN_BELOW)
+        if is_primary(row) or (is_below(row, fdr) and row["events_median"] < SHOWN_BELOW)
     )
     return list(dict.fromkeys(_key(row) for row in chosen))
 
@@ -127,11 +129,11 @@ def draw_rare_events(axis: Axes, panel: RarePanel, fdr: float) -> None:
     fdr
         Below it the panel is coloured.
     """
-    claimed = any(is_claimed(row, fdr) for row in panel.rows)
+    claimed = any(is_below(row, fdr) for row in panel.rows)
     positions = np.arange(panel.counts.shape[1])
     values = panel.counts.to_numpy(dtype=float)
-    axis.axhspan(0.4, FEW, color="#F0E9E2", linewidth=0, zorder=0)
-    axis.axhline(FEW, color=GREY, linewidth=0.7, linestyle="--", zorder=1)
+    axis.axhspan(0.4, MIN_EVENTS, color="#F0E9E2", linewidth=0, zorder=0)
+    axis.axhline(MIN_EVENTS, color=GREY, linewidth=0.7, linestyle="--", zorder=1)
     for unit, line in zip(panel.counts.index, values, strict=True):
         shown = np.where(line == 0, 0.5, line)
         known = np.isfinite(shown)
@@ -195,7 +197,7 @@ def _panels_figure(panels: dict[tuple[tuple[str, ...], str], RarePanel], fdr: fl
         draw_rare_events(axis, panel, fdr)
     for line in axes:
         line[0].set_ylabel("events")
-    words = f"Below {FEW} events (shaded) a count is mostly chance. Orange: q < {fdr:g}."
+    words = f"Below {MIN_EVENTS} events (shaded) a count is mostly chance. Orange: q < {fdr:g}."
     figure.supxlabel(words, fontsize=6.5, x=0.02, ha="left")
     return figure
 

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from biocross.report.figures.panels import Row, contrast_words, empty_figure, fold_axis
+from biocross.report.figures.panels import Row, empty_figure, fold_axis
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
-from biocross.report.words import plain, subject
+from biocross.report.words import contrast_words, plain, subject
 
 SPECIFICATIONS_COLUMNS = (
     *("treatment", "contrast", "modality", "source", "population", "parent", "aspect"),

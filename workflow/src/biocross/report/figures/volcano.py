@@ -13,14 +13,13 @@ from biocross.report.figures.label_places import write_labels
 from biocross.report.figures.panels import (
     Row,
     by_panel,
-    contrast_words,
     empty_figure,
     fold_axis,
-    is_claimed,
     is_primary,
 )
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
-from biocross.report.words import subject
+from biocross.report.sources import is_below
+from biocross.report.words import contrast_words, subject
 
 VOLCANO_COLUMNS = (
     *("treatment", "contrast", "modality", "source", "population", "parent", "readout"),
@@ -55,7 +54,7 @@ def draw_volcano(axis: Axes, rows: Sequence[Row], fdr: float, top: float) -> Non
     heights = np.array([-np.log10(row["p_value"]) for row in tested])
     if not tested:
         axis.text(0.5, 0.5, "nothing tested", transform=axis.transAxes, ha="center", color=GREY)
-    claimed = [place for place, row in enumerate(tested) if is_claimed(row, fdr)]
+    claimed = [place for place, row in enumerate(tested) if is_below(row, fdr)]
     for place, (row, x, y) in enumerate(zip(tested, effects, heights, strict=True)):
         primary = is_primary(row)
         axis.plot(

@@ -11,7 +11,7 @@ from biocross.report.page.pictures import pictures_of
 from biocross.report.page.sections import Section, rows_section, table_section
 from biocross.report.page.statistics_sections import STATISTICS_SECTIONS
 from biocross.report.sources import may_open, records
-from biocross.report.words import format_number, format_p, found_by, plain
+from biocross.report.words import format_number, format_p, format_ratio, found_by, plain
 
 Tables = Mapping[str, Path | str]
 Figures = Sequence[Path | str]
@@ -203,5 +203,4 @@ def _median(row: Mapping[str, Any] | None, when: str) -> str:
 def _effect(row: Mapping[str, Any] | None) -> str:
     if row is None or pd.isna(row["effect_low"]):
         return "–"
-    low, high = format_number(row["effect_low"]), format_number(row["effect_high"])
-    return f"× {format_number(row['effect'])} ({low} to {high})"
+    return format_ratio(row)

@@ -1,6 +1,6 @@
 """What the report says of clusters: how many, what they are, and what may be doubted."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from biocross.report.page.sections import (
     words,
 )
 from biocross.report.sources import records
-from biocross.report.words import format_number, plain
+from biocross.report.words import format_number, listed, plain
 from biocross.statistics.pairs import read_table
 
 METHODS = {
@@ -171,12 +171,6 @@ def disagreements(summary: Path | str | None, vocabulary: Vocabulary) -> list[st
         for row in records(table[table["status"] == "disagree"])
         if row["population"] in vocabulary and vocabulary[row["population"]].primary
     ]
-
-
-def listed(names: Iterable[object]) -> str:
-    """Write names as a list in words."""
-    *rest, last = [plain(name) for name in names]
-    return f"{', '.join(rest)} and {last}" if rest else last
 
 
 def _how_many(

@@ -9,10 +9,13 @@ import pandas as pd
 
 from biocross.cohort.sheets import counted
 from biocross.report.page.first_screen import Beside, asked
-from biocross.report.sources import records
+from biocross.report.sources import is_below, records
 from biocross.report.words import (
+    contrast_words,
     format_number,
     format_p,
+    format_ratio,
+    listed,
     medians_disagree,
     plain,
     unit_words,
@@ -124,23 +127,21 @@ def _reach(family: pd.DataFrame) -> float:
 
 def _row(row: Mapping[str, Any], fdr: float, reach: float, beside: Iterable[str]) -> PrimaryRow:
     tested = row["status"] == "tested"
-    claimed = bool(tested and row["q_value"] < fdr)
+    claimed = is_below(row, fdr)
     before, after = (format_number(row[f"{when}_median"]) for when in ("baseline", "followup"))
-    low, high = (format_number(row[f"effect_{end}"]) for end in ("low", "high"))
     notes = [row["note"]] if isinstance(row["note"], str) and row["note"] else []
     if claimed and medians_disagree(row):
         notes.append("medians went the other way; patients were compared with themselves")
-    followup, baseline = str(row["contrast"]).split(" - ", 1)
     return PrimaryRow(
         str(row["treatment"]),
-        f"{plain(followup)} against {plain(baseline)}",
+        contrast_words(row["contrast"]),
         str(row["population"]),
         str(row["source"]),
         _verdict(row, claimed),
         claimed,
         f"{before} → {after}" if before != "–" else "",
         unit_words(row) if before != "–" else "",
-        f"× {format_number(row['effect'])} ({low} to {high})" if tested else "",
+        format_ratio(row) if tested else "",
         f"{row['n_pairs']}",
         format_p(row["q_value"]),
         _bar(row, reach) if tested else None,
@@ -192,7 +193,7 @@ def headlines(rows: Sequence[PrimaryRow]) -> dict[str, str]:
     for treatment in dict.fromkeys(row.treatment for row in rows):
         own = [row for row in rows if row.treatment == treatment]
         clauses = [
-            f"{_listed(names)} {verb}"
+            f"{listed(names)} {verb}"
             for verb in ("rose", "fell")
             if (names := _names(own, (verb,)))
         ]
@@ -222,11 +223,6 @@ def _names(rows: Iterable[PrimaryRow], verdicts: Sequence[str]) -> list[str]:
         plain(name) + ("" if len(at) == everywhere[name] else f" ({', '.join(at)})")
         for name, at in contrasts.items()
     ]
-
-
-def _listed(names: Sequence[str]) -> str:
-    *rest, last = names
-    return f"{', '.join(rest)} and {last}" if rest else last
 
 
 def closing_words(changes: Path | str, report: Path | str, fdr: float) -> str:

@@ -18,7 +18,7 @@ from biocross.report.page.change_chapters import (
     sensitivity_chapter,
 )
 from biocross.report.page.chapters import Chapter
-from biocross.report.page.cluster_sections import cluster_chapter, disagreements, listed
+from biocross.report.page.cluster_sections import cluster_chapter, disagreements
 from biocross.report.page.concordance_sections import concordance_chapter
 from biocross.report.page.explorer import explorer_data
 from biocross.report.page.first_screen import (
@@ -43,7 +43,7 @@ from biocross.report.page.study_chapters import (
     truth_chapter,
     untested_chapter,
 )
-from biocross.report.words import plain
+from biocross.report.words import listed, plain
 from biocross.statistics.gate_sensitivity import gate_warnings
 from biocross.statistics.paired_changes import load_changes
 from biocross.statistics.pairs import read_long_table, read_pair_sheet, read_table

@@ -8,7 +8,6 @@ import pandas as pd
 from biocross.cohort.sheets import counted
 from biocross.flow.losses import READ, STEP_WORDS
 from biocross.report.page.chapters import Chapter, open_in_scanpy
-from biocross.report.page.cluster_sections import listed
 from biocross.report.page.flow_sections import FLOW_SECTIONS
 from biocross.report.page.pictures import pictures_of
 from biocross.report.page.sections import (
@@ -25,7 +24,7 @@ from biocross.report.page.sections import (
     words,
 )
 from biocross.report.sources import records
-from biocross.report.words import format_number, plain
+from biocross.report.words import format_number, listed, plain
 from biocross.statistics.pairs import read_table
 
 CELL_STEPS = {
