@@ -3,7 +3,8 @@ import re
 import pytest
 
 from biocross.cohort.overview import PAIR_COLUMNS, SAMPLE_COLUMNS
-from biocross.report.figures.cohort import excluded_samples, plot_cohort
+from biocross.flow.losses import excluded_samples
+from biocross.report.figures.cohort import plot_cohort
 from biocross.report.figures.patient_flow import flow_steps, plot_patient_flow, some_names
 from biocross.report.figures.visit_grid import batch_words, visit_cells
 from biocross.tables import read_rows, write_rows

@@ -4,7 +4,8 @@ import pytest
 from changed_rows import changed, untested
 from matplotlib.figure import Figure
 
-from biocross.report.figures.heat_map import draw_heat_map, plot_heat_map, subject_of
+from biocross.report.figures.heat_map import draw_heat_map, plot_heat_map
+from biocross.report.figures.panels import subject_of
 from biocross.tables import read_rows
 
 

@@ -1,6 +1,6 @@
 """What the quality steps set aside in every sample, read from the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,8 @@ STEP_WORDS = {
     "total": "all steps together",
 }
 READ, TOTAL = "read", "total"
+# How the note of a sample begins whose file gave no data.
+EXCLUDED = "excluded: "
 # Counting beads: single ones, and those that stick together or to a cell. They are no loss.
 BEADS, BEAD_CLUMPS = "counting_bead", "bead_clump"
 OUTLYING_SD, OUTLYING_POINTS, SAMPLES_TO_JUDGE = 3.5, 10.0, 5
@@ -159,3 +161,24 @@ def sample_rows(
 def step_words(step: str) -> str:
     """Write a step of the ledger in plain words."""
     return STEP_WORDS.get(step, step.replace("_", " "))
+
+
+def excluded_samples(ledgers: Iterable[Path | str]) -> dict[str, str]:
+    """Read from the ledgers why files gave no data.
+
+    Parameters
+    ----------
+    ledgers
+        Files of quality ledgers.
+
+    Returns
+    -------
+    dict of str to str
+        The reason by sample.
+    """
+    return {
+        row["sample_id"]: row["note"].removeprefix(EXCLUDED)
+        for ledger in ledgers
+        for row in read_rows(ledger)
+        if row["note"].startswith(EXCLUDED)
+    }

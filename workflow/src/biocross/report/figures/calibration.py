@@ -12,14 +12,13 @@ from matplotlib.lines import Line2D
 from biocross.report.figures.panels import Row, empty_figure
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
 from biocross.report.words import contrast_words
+from biocross.statistics.calibration_rows import OK_RATES
 
 CALIBRATION_COLUMNS = (
     *("scope", "modality", "source", "treatment", "contrast", "readout", "what"),
     *("n_populations", "n_pairs", "n_relabellings", "rate", "rate_low", "rate_high", "verdict"),
     *("status", "note"),
 )
-# Rates of a calibrated run.
-BAND = (0.03, 0.07)
 LINE = 0.16
 COLOURS = {"ok": BLUE, "inflated": VERMILLION, "conservative": "#56B4E9"}
 MARKERS = {"ok": "o", "inflated": "s", "conservative": "v"}
@@ -35,7 +34,7 @@ def draw_calibration(axis: Axes, rows: Sequence[Row]) -> None:
     rows
         Rows of ``calibration.tsv``, from the top; those of one question together.
     """
-    axis.axvspan(*BAND, color="#E4EEF4", linewidth=0, zorder=0)
+    axis.axvspan(*OK_RATES, color="#E4EEF4", linewidth=0, zorder=0)
     axis.axvline(0.05, color=GREY, linewidth=0.6, zorder=0)
     labels, reach = [], 0.1
     for line, row in enumerate(rows):

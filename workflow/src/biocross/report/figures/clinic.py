@@ -13,11 +13,10 @@ from biocross.report.figures.clinical import (
     Panel,
     plot_associations,
     plot_response,
-    primary_names,
     strongest,
 )
 from biocross.report.figures.eosinophils import eosinophil_table, plot_eosinophils
-from biocross.report.figures.panels import Row
+from biocross.report.figures.panels import Row, is_primary, subject_of
 from biocross.report.sources import leading_rows, records
 from biocross.statistics.clinical import ALL_TREATMENTS, clinical_change, read_clinical
 from biocross.statistics.paired_changes import load_changes, population_pairs
@@ -149,16 +148,16 @@ def response_panels(
     responses = read_responses(patients)
     if responses is None:
         return []
-    primary = load_changes(changes)
-    primary = primary[primary["family"] == "confirmatory"]
-    names = primary_names(records(primary))
-    subjects = set(zip(primary["modality"], primary["source"], primary["readout"], strict=True))
+    primary = {
+        (*subject_of(row), row["readout"])
+        for row in records(load_changes(changes))
+        if is_primary(row)
+    }
     sheet = read_pair_sheet(pairs)
     patient_of = dict(zip(sheet["unit"], sheet["patient_id"], strict=True))
     panels = []
     for row in records(read_table(response)):
-        asked = (row["modality"], row["source"], row["readout"]) in subjects
-        if asked and (str(row["population"]), str(row["parent"])) in names:
+        if (*subject_of(row), row["readout"]) in primary:
             key = tuple(str(row[part]) for part in ("modality", "source", "treatment", "contrast"))
             table = read[key][0]
             said = [

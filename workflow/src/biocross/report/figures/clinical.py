@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from biocross.report.figures.panels import Row, empty_figure, fold_axis, is_primary
+from biocross.report.figures.panels import Row, empty_figure, fold_axis
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
 from biocross.report.words import (
     contrast_words,
@@ -249,8 +249,3 @@ def plot_response(panels: Sequence[Panel], *figures_out: Path | str) -> None:
         rows = [row for panel in drawn for row in _source(panel, "responder")]
         source = [row | {"responder": bool(row["responder"])} for row in rows]
         save_figure(figure, *figures_out, source=source, columns=RESPONSE_FIGURE_COLUMNS)
-
-
-def primary_names(changes: Sequence[Row]) -> set[tuple[str, str]]:
-    """Name the primary populations and their parents, as the table of changes declares them."""
-    return {(str(row["population"]), str(row["parent"])) for row in changes if is_primary(row)}

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from biocross.flow.losses import excluded_samples
 from biocross.report.figures.patient_flow import flow_steps, plot_patient_flow
 from biocross.report.figures.visit_grid import plot_visit_grid, visit_cells
 from biocross.tables import read_rows
-
-EXCLUDED = "excluded: "
 
 
 def plot_cohort(
@@ -36,24 +35,3 @@ def plot_cohort(
     steps = flow_steps(read_rows(patients), sheet, read_rows(pairs), excluded)
     plot_patient_flow(steps, *figures_out["patient_flow"])
     plot_visit_grid(visit_cells(sheet, levels, excluded), levels, *figures_out["visit_grid"])
-
-
-def excluded_samples(ledgers: Iterable[Path | str]) -> dict[str, str]:
-    """Read from the ledgers why files gave no data.
-
-    Parameters
-    ----------
-    ledgers
-        Files of quality ledgers.
-
-    Returns
-    -------
-    dict of str to str
-        The reason by sample.
-    """
-    return {
-        row["sample_id"]: row["note"].removeprefix(EXCLUDED)
-        for ledger in ledgers
-        for row in read_rows(ledger)
-        if row["note"].startswith(EXCLUDED)
-    }

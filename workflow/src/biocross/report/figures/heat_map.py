@@ -15,9 +15,11 @@ from matplotlib.patches import Patch, Rectangle
 from biocross.report.figures.panels import (
     READOUT_WORDS,
     Row,
+    Subject,
     by_panel,
     empty_figure,
     is_primary,
+    subject_of,
 )
 from biocross.report.figures.style import STYLE, save_figure
 from biocross.report.sources import is_below
@@ -31,16 +33,6 @@ HEAT_MAP_COLUMNS = (
 MOST = 2.0
 COLOURS = "RdBu_r"
 CELL, LINE, BETWEEN = 0.36, 0.16, 0.12
-# A subject is modality, source, population and parent; a column is treatment and contrast.
-Subject = tuple[str, str, str, str]
-
-
-def subject_of(row: Row) -> Subject:
-    """What a row of changes is about, apart from treatment, contrast and readout."""
-    return (
-        *(str(row["modality"]), str(row["source"]), str(row["population"])),
-        str(row["parent"]),
-    )
 
 
 def draw_heat_map(

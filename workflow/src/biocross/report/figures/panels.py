@@ -16,6 +16,9 @@ from biocross.report.words import contrast_words, subject, unit_words
 from biocross.statistics.families import CONFIRMATORY
 
 Row = Mapping[str, Any]
+# Modality, source, population and parent.
+Subject = tuple[str, str, str, str]
+SUBJECT_KEYS = ["modality", "source", "population", "parent"]
 READOUT_WORDS = {
     "percent_of_parent": "percent of parent",
     "cells_per_ul": "cells/µl",
@@ -47,6 +50,13 @@ def shown_rows(
     """
     rows = records(leading_rows(changes[changes["readout"] == readout], declared))
     return sorted(rows, key=lambda row: not is_primary(row))
+
+
+def subject_of(row: Row) -> Subject:
+    """What a row of changes is about, apart from treatment, contrast and readout."""
+    parts = ("" if pd.isna(row[key]) else str(row[key]) for key in SUBJECT_KEYS)
+    modality, source, population, parent = parts
+    return modality, source, population, parent
 
 
 def is_primary(row: Row) -> bool:

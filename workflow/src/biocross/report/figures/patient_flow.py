@@ -160,7 +160,7 @@ def draw_patient_flow(axis: Axes, steps: Sequence[Step]) -> None:
     for number, step in enumerate(steps):
         if step.step == "left_out":
             continue
-        column = ("enrolled", "treatment", "baseline", "pairs").index(step.step)
+        column = _level(step)
         y = heights[number]
         _box(axis, column, y, _words(step), _lost_words(steps, step))
         if column:

@@ -11,7 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from biocross.report.figures.panels import Row, empty_figure, is_primary
+from biocross.report.figures.panels import (
+    SUBJECT_KEYS,
+    Row,
+    Subject,
+    empty_figure,
+    is_primary,
+    subject_of,
+)
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
 from biocross.report.sources import is_below
 from biocross.report.words import format_number, plain, subject
@@ -24,7 +31,6 @@ RARE_EVENTS_COLUMNS = (
 # A claimed population with fewer events than these is shown.
 SHOWN_BELOW = 200
 PANEL = (2.3, 1.55)
-KEYS = ["modality", "source", "population", "parent"]
 
 
 class RarePanel(NamedTuple):
@@ -45,7 +51,7 @@ class RarePanel(NamedTuple):
     counts: pd.DataFrame
 
 
-def rare_subjects(rows: Sequence[Row], fdr: float) -> list[tuple[str, ...]]:
+def rare_subjects(rows: Sequence[Row], fdr: float) -> list[Subject]:
     """Choose what is shown: primary populations, and claimed ones with few events.
 
     Parameters
@@ -58,18 +64,14 @@ def rare_subjects(rows: Sequence[Row], fdr: float) -> list[tuple[str, ...]]:
     Returns
     -------
     list of tuple of str
-        Modality, source, population and parent, in the order of the rows.
+        Of `subject_of`, in the order of the rows.
     """
     chosen = (
         row
         for row in rows
         if is_primary(row) or (is_below(row, fdr) and row["events_median"] < SHOWN_BELOW)
     )
-    return list(dict.fromkeys(_key(row) for row in chosen))
-
-
-def _key(row: Row) -> tuple[str, ...]:
-    return tuple("" if pd.isna(row[key]) else str(row[key]) for key in KEYS)
+    return list(dict.fromkeys(subject_of(row) for row in chosen))
 
 
 def rare_panels(
@@ -78,7 +80,7 @@ def rare_panels(
     pair_sheet: pd.DataFrame,
     levels: Sequence[str],
     fdr: float,
-) -> dict[tuple[tuple[str, ...], str], RarePanel]:
+) -> dict[tuple[Subject, str], RarePanel]:
     """Gather the counts behind the rare findings.
 
     Parameters
@@ -99,11 +101,11 @@ def rare_panels(
     dict
         By subject and treatment; only where counts are known.
     """
-    of_subject = dict(list(table.groupby(KEYS, sort=False)))
+    of_subject = dict(list(table.groupby(SUBJECT_KEYS, sort=False)))
     units_of = pair_sheet.groupby("treatment")["unit"].unique()
     panels = {}
     for name in rare_subjects(rows, fdr):
-        own = [row for row in rows if _key(row) == name]
+        own = [row for row in rows if subject_of(row) == name]
         measured = of_subject.get(name)
         if measured is None:
             continue
@@ -163,7 +165,7 @@ def draw_rare_events(axis: Axes, panel: RarePanel, fdr: float) -> None:
 
 
 def plot_rare_events(
-    panels: dict[tuple[tuple[str, ...], str], RarePanel], fdr: float, *figures_out: Path | str
+    panels: dict[tuple[Subject, str], RarePanel], fdr: float, *figures_out: Path | str
 ) -> None:
     """Draw the events behind the rare findings: populations below each other.
 
@@ -181,7 +183,7 @@ def plot_rare_events(
         save_figure(figure, *figures_out, source=_source(panels), columns=RARE_EVENTS_COLUMNS)
 
 
-def _panels_figure(panels: dict[tuple[tuple[str, ...], str], RarePanel], fdr: float) -> Figure:
+def _panels_figure(panels: dict[tuple[Subject, str], RarePanel], fdr: float) -> Figure:
     if not panels:
         return empty_figure("Events cannot be shown: the populations have no counts.")
     names = list(dict.fromkeys(name for name, _ in panels))
@@ -203,14 +205,14 @@ def _panels_figure(panels: dict[tuple[tuple[str, ...], str], RarePanel], fdr: fl
 
 
 def _source(
-    panels: dict[tuple[tuple[str, ...], str], RarePanel],
+    panels: dict[tuple[Subject, str], RarePanel],
 ) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for (name, arm), panel in panels.items():
         for unit, counts in panel.counts.iterrows():
             rows += [
                 {
-                    **dict(zip(KEYS, name, strict=True)),
+                    **dict(zip(SUBJECT_KEYS, name, strict=True)),
                     **{"treatment": arm, "patient": unit, "visit": level, "count": float(count)},
                 }
                 for level, count in counts.items()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from biocross.flow.losses import READ, step_words
+from biocross.flow.losses import READ, excluded_samples, step_words
 from biocross.flow.marker_sanity import sanity_warnings
 from biocross.flow.residual_spillover import residual_warnings
 from biocross.report.page.flow_sections import FLOW_SECTIONS
@@ -15,7 +15,6 @@ from biocross.report.words import format_number, plain
 from biocross.statistics.pairs import read_table
 from biocross.tables import read_rows
 
-EXCLUDED = "excluded: "
 MOST_NOTES = 3
 FLOW_TABLES = ("ledger", "sample_losses", "thresholds", *FLOW_SECTIONS)
 
@@ -38,14 +37,12 @@ def flow_warnings(flow: Mapping[str, Path | str], fdr: float) -> list[str]:
     """
     if not flow:
         return []
-    ledger = read_table(flow["ledger"])
-    left_out = ledger[ledger["note"].fillna("").str.startswith(EXCLUDED)]
     losses = read_table(flow["loss_changes"])
     losses = losses[losses["threat"].notna() & (losses["q_value"] < fdr)]
     return [
         *(
-            f"sample {row['sample_id']} is left out: its file {row['note'].removeprefix(EXCLUDED)}"
-            for row in records(left_out)
+            f"sample {sample} is left out: its file {reason}"
+            for sample, reason in excluded_samples([flow["ledger"]]).items()
         ),
         *(
             f"{row['treatment']}, {plain(row['contrast'])}: {row['threat']}"
