@@ -54,9 +54,13 @@ def shown_rows(
 
 def subject_of(row: Row) -> Subject:
     """What a row of changes is about, apart from treatment, contrast and readout."""
-    parts = ("" if pd.isna(row[key]) else str(row[key]) for key in SUBJECT_KEYS)
-    modality, source, population, parent = parts
-    return modality, source, population, parent
+    modality, source, population, parent = (row[key] for key in SUBJECT_KEYS)
+    return _text(modality), _text(source), _text(population), _text(parent)
+
+
+def _text(value: Any) -> str:
+    """Return a cell as text: an empty one is no text."""
+    return "" if pd.isna(value) else str(value)
 
 
 def is_primary(row: Row) -> bool:
