@@ -1,4 +1,4 @@
-"""Self-organising map, consensus and mapping, beside flowsom; ``clustering.py map|pool FOLDER``."""
+"""Self-organising map, consensus, mapping, beside flowsom; ``clustering.py map|pool FOLDER``."""
 
 import json
 import sys
@@ -27,6 +27,7 @@ MAPPING_TARGET = 0.6
 VOCABULARY = Path(__file__).parents[2] / "config" / "populations.yaml"
 # A sample as large as they come, 20 of its markers axes, and populations with maps of their own.
 N_EVENTS, N_MARKERS, N_AXES = 1_000_000, 30, 20
+TRAINED_EVENTS = 20_000
 ZOOMED = ("ILC", "CD4_T", "CD8_T")
 # On two cores 120 samples in three minutes.
 SAMPLE_SECONDS = 3
@@ -106,7 +107,7 @@ def measure_jobs():
     with tempfile.TemporaryDirectory() as folder:
         write_study(Path(folder))
         runs = [fresh("clustering.py", "map", folder)[1] for _ in range(RUNS)]
-        pooled, _ = fresh("clustering.py", "pool", folder)[1]
+        pooled, _ = fresh("clustering.py", "pool", folder, POOLED)[1]
     allowed = 4 * N_EVENTS * N_MARKERS / 1e6 + MEMORY_MB
     what = f"map_flow_sample 1 M x {N_MARKERS}, {1 + len(ZOOMED)} maps of 100 nodes"
     pool = f"pool of {POOLED} samples of 1 M x {N_MARKERS}"
@@ -117,19 +118,21 @@ def measure_jobs():
     ]
 
 
-def write_study(folder):
+def write_study(folder, n_events=N_EVENTS):
     """Write a sample, its panel, four maps of it, and names of their clusters.
 
     Parameters
     ----------
     folder
         Receives the files.
+    n_events
+        Of the sample.
     """
-    values = simulate(N_EVENTS, N_MARKERS)
+    values = simulate(n_events, N_MARKERS)
     markers = [f"M{position}" for position in range(N_MARKERS)]
     columns = dict(zip(markers, values.T, strict=True))
     meta = {"sample_id": "S1", "patient_id": "P1"}
-    write_events(folder / "events.arrow", columns, np.zeros(N_EVENTS, np.uint8), meta)
+    write_events(folder / "events.arrow", columns, np.zeros(n_events, np.uint8), meta)
     panel = [{"channel": m, "marker": m, "kind": "lineage"} for m in markers]
     write_rows(folder / "panel.tsv", ("channel", "marker", "kind"), panel)
     zooms, layers = [], [("main", _train(values, markers[:N_AXES], 0))]
@@ -144,7 +147,8 @@ def write_study(folder):
 
 
 def _train(values, axes, before):
-    own = values[::50, [int(axis[1:]) for axis in axes]]
+    every = max(1, len(values) // TRAINED_EVENTS)
+    own = values[::every, [int(axis[1:]) for axis in axes]]
     scale = marker_ranges(own)
     trained = SelfOrganisingMap().fit(own / scale)
     joined = join_nodes(trained.nodes_, N_CLUSTERS, trained.sizes_)
@@ -187,18 +191,20 @@ def run_mapping(folder):
     )
 
 
-def run_pooling(folder):
+def run_pooling(folder, n_samples):
     """Draw the pool of a cohort that has the same sample many times.
 
     Parameters
     ----------
     folder
         Of `write_study`.
+    n_samples
+        How many times.
     """
     markers = [f"M{position}" for position in range(N_MARKERS)]
-    pool_events([folder / "events.arrow"] * POOLED, markers, 2_000, seed=1)
+    pool_events([folder / "events.arrow"] * int(n_samples), markers, 2_000, seed=1)
 
 
 if __name__ == "__main__":
-    {"map": run_mapping, "pool": run_pooling}[sys.argv[1]](Path(sys.argv[2]))
+    {"map": run_mapping, "pool": run_pooling}[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
     print(json.dumps([peak_memory(), time.process_time()]))

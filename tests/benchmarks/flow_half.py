@@ -9,40 +9,13 @@ import argparse
 import csv
 import os
 import shutil
-import subprocess
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
-import yaml
+from cohort_project import make_project, snakemake
 
-from biocross.simulate.sheets import write_sheets
-
-ROOT = Path(__file__).parents[2]
-SEED = 1
 TARGETS = ("results/populations/counts.tsv", "results/populations/expression.tsv")
-
-
-def make_project(folder, patients, events):
-    """Copy the workflow and describe a cohort of two arms."""
-    for name in ("Snakefile", "workflow", "config"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
-    demo = folder / "config" / "simulation" / "demo.yaml"
-    arms = {name: {"patients": patients // 2} for name in ("mepolizumab", "dupilumab")}
-    study = {"extends": ["biocross.yaml"], "treatments": arms, "events_per_sample": events}
-    demo.write_text(yaml.safe_dump({**study, "missing_follow_ups": 0}), encoding="utf-8")
-    write_sheets(demo, folder / "config", SEED, modalities=("flow",))
-
-
-def snakemake(folder, cores, *targets):
-    """Run to the targets; return the seconds by the clock."""
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *targets]
-    environment = {**os.environ, "PYTHONPATH": str(folder / "workflow" / "src")}
-    start = time.monotonic()
-    subprocess.run(command, cwd=folder, env=environment, check=True)
-    return time.monotonic() - start
 
 
 def rule_rows(folder):
@@ -76,11 +49,11 @@ def main():
     if not folder.exists():
         folder.mkdir(parents=True)
         make_project(folder, options.patients, options.events)
-        snakemake(folder, options.cores, "--until", "simulate_cohort")
+        snakemake(folder, "--until", "simulate_cohort", cores=options.cores)
     for name in ("flow", "populations", "benchmarks"):
         shutil.rmtree(folder / "results" / name, ignore_errors=True)
     load = os.getloadavg()[0]
-    seconds = snakemake(folder, options.cores, *TARGETS)
+    seconds = snakemake(folder, *TARGETS, cores=options.cores)
     rows = sorted(rule_rows(folder), key=lambda row: -row[2])
     for rule, jobs, total, memory in rows:
         print(f"{rule:28} {jobs:4} jobs {total:8.1f} s {memory:8.0f} MB")

@@ -201,9 +201,8 @@ def write_table(path, rows):
     rows
         Of all subjects.
     """
-    cells = ([_cell(value) for value in row[: len(COLUMNS)]] for row in rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(path, COLUMNS, [dict(zip(COLUMNS, row, strict=True)) for row in cells])
+    write_rows(path, COLUMNS, [dict(zip(COLUMNS, cells_of(row), strict=True)) for row in rows])
 
 
 def print_table(rows):
@@ -214,14 +213,22 @@ def print_table(rows):
     rows
         Of all subjects.
     """
-    words = {True: "pass", False: "FAIL", None: ""}
-    table = [(*COLUMNS, "")]
-    table += [(*map(_cell, row[: len(COLUMNS)]), words[row.met]) for row in rows]
+    table = [(*COLUMNS, ""), *((*cells_of(row), verdict(row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for line in table:
         text = [line[0].ljust(widths[0]), line[1].rjust(widths[1]), line[2].ljust(widths[2])]
         text += [cell.rjust(width) for cell, width in zip(line[3:], widths[3:], strict=True)]
         print("  ".join(text).rstrip())
+
+
+def verdict(row):
+    """Say whether a row reaches its target; nothing where there is none."""
+    return {True: "pass", False: "FAIL", None: ""}[row.met]
+
+
+def cells_of(row):
+    """Write the cells of a row, numbers with four digits."""
+    return tuple(map(_cell, row[: len(COLUMNS)]))
 
 
 def _cell(value):

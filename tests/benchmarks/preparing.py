@@ -31,7 +31,7 @@ def measure(sample, n_events, n_channels):
         Seconds by the clock from process start to end, seconds of the processor, and memory.
     """
     folder = Path(sample.fcs).parent
-    _estimate(sample, folder)
+    estimate(sample, folder)
     runs = [fresh("preparing.py", sample.fcs, sample.panel, folder) for _ in range(RUNS)]
     what = "prepare_flow_sample 1 M x 30, one core, with process start"
     allowed = MEMORY_FACTOR * 4 * n_events * n_channels / 1e6 + MEMORY_MB
@@ -43,7 +43,16 @@ def measure(sample, n_events, n_channels):
     ]
 
 
-def _estimate(sample, folder):
+def estimate(sample, folder):
+    """Choose the transforms of the sample, as a rule of the workflow does before.
+
+    Parameters
+    ----------
+    sample
+        The sample on disk.
+    folder
+        Receives ``transforms.tsv`` and ``transforms.xml``.
+    """
     from biocross.flow.signals import Compensation
     from biocross.flow.transform_choice import estimate_transforms
 

@@ -19,8 +19,8 @@ if __name__ == "__main__":  # One thread, before numpy.
 
 import numpy as np
 import pandas as pd
+from document import document_table, write_between
 from validation.clustered_cohorts import SCENARIOS
-from validation.document import document_table, write_between
 from validation.gated_cohorts import simulate_cohort
 from validation.whole_run import Run, map_samples, silence, train
 

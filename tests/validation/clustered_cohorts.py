@@ -20,7 +20,7 @@ if __name__ == "__main__":  # One thread, before numpy.
 
 import numpy as np
 import pandas as pd
-from validation.document import document_table, write_between
+from document import document_table, write_between
 from validation.gated_cohorts import (
     LOTS_APART,
     PBMC,

@@ -20,8 +20,8 @@ if __name__ == "__main__":  # One thread, before numpy.
 import numpy as np
 import pandas as pd
 import yaml
+from document import document_table, write_between
 from scipy import stats
-from validation.document import document_table, write_between
 from validation.whole_run import (
     TWO_VISITS,
     Run,

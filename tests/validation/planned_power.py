@@ -21,10 +21,10 @@ if __name__ == "__main__":  # One thread for each process, before numpy: the mat
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+from document import DOCUMENT, write_between
 from long_tables import LongTables
 from numpy.typing import NDArray
 from validation.chain import Tested, q_values, run_chain
-from validation.document import DOCUMENT, write_between
 from validation.scenarios import ALPHA, N_PRIMARY, Rate, Tally
 from validation.studies import Study, pair_table, simulate_table
 from validation.validate import markdown

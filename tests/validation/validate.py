@@ -16,8 +16,8 @@ if __name__ == "__main__":  # One thread for each process, before numpy: the mat
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+from document import DOCUMENT, write_between
 from validation.chain import PEERS
-from validation.document import DOCUMENT, write_between
 from validation.grid import (
     DEPTH_EVENTS,
     DEPTH_RATIOS,

@@ -14,7 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from validation.document import document_table, write_between
+from document import document_table, write_between
 from validation.statements import STATEMENTS, Verdict, nothing_planted
 from validation.told_run import Told, tell
 from validation.whole_run import (

@@ -23,7 +23,7 @@ if __name__ == "__main__":  # One thread for each process, before numpy.
 import numpy as np
 import pandas as pd
 import yaml
-from validation.document import document_table, write_between
+from document import document_table, write_between
 from validation.figures import Measured, Power, plot_errors, plot_power
 from validation.scenarios import Rate, Tally
 from validation.whole_run import ROOT, describe, run_study

@@ -1,9 +1,10 @@
-"""The document that the validation writes its tables into."""
+"""The documents that measurements write their tables into."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "validation.md"
+DOCS = Path(__file__).parents[1] / "docs"
+DOCUMENT, BENCHMARKS = DOCS / "validation.md", DOCS / "benchmarks.md"
 
 
 def document_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
