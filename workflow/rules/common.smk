@@ -123,6 +123,12 @@ def shown_figure(*parts, question, category, caption=None):
     return [pdf, shown[0], png, shown[1]]
 
 
+def prepared_events():
+    """Return the prepared events of a sample, which are kept unless the study says otherwise."""
+    events = OUT / "flow" / "events" / "{sample}.arrow"
+    return events if config["flow"]["keep_events"] else temp(events)
+
+
 def events_of(patient):
     """Return the prepared events of all samples of a patient, in order of the visits."""
     return [

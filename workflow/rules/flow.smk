@@ -80,7 +80,7 @@ rule prepare_flow_sample:
             name: OUT / "flow" / "quality" / "samples" / f"{{sample}}.{name}.tsv"
             for name in QUALITY_TABLES
         },
-        events=OUT / "flow" / "events" / "{sample}.arrow",
+        events=prepared_events(),
     log:
         log_path("prepare_flow_sample", "{sample}"),
     benchmark:

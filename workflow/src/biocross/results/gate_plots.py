@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from biocross.cohort.gate_files import are_drawn_elsewhere
 from biocross.cohort.panel import Channel, load_panel
 from biocross.errors import BiocrossError
-from biocross.flow.settled_gating import settled_gates
 from biocross.flow.transform_table import load_transforms
 from biocross.flow.transforms import Transform
 from biocross.report.figures.gating import axis_label
-from biocross.report.figures.gating_steps import Visit
+from biocross.report.figures.gating_steps import Visit, read_visits
 from biocross.report.figures.population_gates import draw_step, steps_of
 from biocross.report.sources import records
 from biocross.report.words import plain
@@ -25,7 +24,6 @@ from biocross.results.run import Run
 from biocross.results.tables import BORDERS, missing
 
 TILE_WIDTH, TILE_HEIGHT = 2.4, 2.6
-Ranges = Mapping[str, tuple[float, float]]
 
 
 class GateFiles(NamedTuple):
@@ -106,41 +104,22 @@ def patient_visits(run: Run, patient: str, files: GateFiles) -> list[Visit]:
     own = samples[samples["patient_id"] == patient]
     order = {level: place for place, level in enumerate(run.levels)}
     rows = sorted(records(own), key=lambda row: order.get(row["level"], len(order)))
-    events = {folder / f"{row['sample_id']}.arrow": _title(row) for row in rows}
-    visits = read_visits({path: title for path, title in events.items() if path.is_file()}, files)
+    titles = {folder / f"{row['sample_id']}.arrow": _title(row) for row in rows}
+    kept = {path: title for path, title in titles.items() if path.is_file()}
+    if not kept:
+        raise BiocrossError(
+            f"{folder} has no events of {patient}: with `flow: {{keep_events: false}}` they go "
+            "after the run. Set it to true and run `snakemake --forcerun prepare_flow_sample`"
+        )
+    visits = read_visits(kept, files.strategy, files.thresholds, files.populations, files.panel)
     if not visits:
-        raise BiocrossError(f"{folder} has no events of {patient}; was its file excluded?")
+        raise BiocrossError(f"no file of {patient} could be used: see flow/quality/ledger.tsv")
     return visits
 
 
 def _title(row: Mapping[str, Any]) -> str:
     stimulation = row["stimulation"] if isinstance(row["stimulation"], str) else ""
     return " ".join(filter(None, [plain(row["visit"]), stimulation]))
-
-
-def read_visits(events: Mapping[Path, str], files: GateFiles) -> list[Visit]:
-    """Gate the samples of a patient as the run did.
-
-    Parameters
-    ----------
-    events
-        Prepared events, each with the title of its column.
-    files
-        What the gates are read from.
-
-    Returns
-    -------
-    list of Visit
-        In order, without samples whose file could not be used.
-    """
-    gated = settled_gates(
-        list(events), files.strategy, files.thresholds, files.populations, files.panel
-    )
-    titles = {path.stem: title for path, title in events.items()}
-    return [
-        Visit(titles[one.events.meta["sample_id"]], one.events, one.members, one.gates)
-        for one in gated
-    ]
 
 
 def draw_gates(

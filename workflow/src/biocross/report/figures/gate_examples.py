@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 from biocross.cohort.panel import load_panel
 from biocross.cohort.vocabulary import load_vocabulary
 from biocross.errors import BiocrossError
-from biocross.flow.settled_gating import settled_gates
 from biocross.flow.transform_table import load_transforms
 from biocross.flow.transforms import Transform
 from biocross.report.figures.gating import axis_label
-from biocross.report.figures.gating_steps import Step, Visit
+from biocross.report.figures.gating_steps import Step, Visit, read_visits
 from biocross.report.figures.population_gates import draw_step, steps_of
 from biocross.report.figures.style import STYLE, save_figure
 from biocross.report.words import plain
@@ -78,15 +77,10 @@ def plot_gate_examples(
     primary = [name for name, one in load_vocabulary(Path(populations)).items() if one.primary]
     examples = []
     for patient, what in chosen.items():
-        gated = settled_gates(events[patient], strategy, thresholds, populations, channels)
         titles = {
-            Path(path).stem: plain(level)
-            for path, level in zip(events[patient], levels[patient], strict=True)
+            path: plain(level) for path, level in zip(events[patient], levels[patient], strict=True)
         }
-        visits = [
-            Visit(titles[one.events.meta["sample_id"]], one.events, one.members, one.gates)
-            for one in gated
-        ]
+        visits = read_visits(titles, strategy, thresholds, populations, channels)
         examples += list(_examples(primary, patient, what, visits))
     examples.sort(key=lambda example: primary.index(example.population))
     labels = {one.marker: axis_label(one.marker, one.channel) for one in channels}

@@ -2,15 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from biocross.cohort.gate_regions import Ellipse, Polygon, Region, Singlets
+from biocross.cohort.panel import Channel
 from biocross.flow.applied_gates import AppliedGate, Range
 from biocross.flow.events import Events
 from biocross.flow.gate_shapes import inside_rectangle, inside_region
+from biocross.flow.settled_gating import settled_gates
 from biocross.report.words import plain
 
 Indices = NDArray[np.intp]
@@ -38,6 +41,34 @@ class Visit(NamedTuple):
     events: Events
     members: Mapping[str, Indices]
     gates: Sequence[AppliedGate]
+
+
+def read_visits(
+    titles: Mapping[Any, str],
+    strategy: Path | str,
+    thresholds: Path | str,
+    populations: Path | str,
+    channels: Sequence[Channel],
+) -> list[Visit]:
+    """Gate the samples of a patient as the run did.
+
+    Parameters
+    ----------
+    titles
+        By path of prepared events, the head of its column.
+    strategy, thresholds, populations, channels
+        As of `settled_gates`.
+
+    Returns
+    -------
+    list of Visit
+        In order, without samples whose file could not be used.
+    """
+    of_sample = {Path(path).stem: title for path, title in titles.items()}
+    return [
+        Visit(of_sample[one.events.meta["sample_id"]], one.events, one.members, one.gates)
+        for one in settled_gates(list(titles), strategy, thresholds, populations, channels)
+    ]
 
 
 class Outline(NamedTuple):

@@ -11,7 +11,7 @@ from biocross.flow.settled_gating import SettledGates, settled_gates
 from biocross.flow.transform_table import load_transforms
 from biocross.report.figures.densities import marker_range
 from biocross.report.figures.gating import axis_label, plot_gating
-from biocross.report.figures.gating_steps import Visit
+from biocross.report.figures.gating_steps import read_visits
 from biocross.report.figures.thresholds import Density, mean_density, plot_thresholds
 from biocross.report.words import plain
 from biocross.tables import read_rows
@@ -43,16 +43,12 @@ def plot_patient_gating(
         A PDF of A4 pages.
     """
     channels = load_panel(Path(panel))
-    gated = settled_gates(events, strategy, thresholds, populations, channels)
-    titles = {Path(path).stem: plain(level) for path, level in zip(events, levels, strict=True)}
-    samples = [one.events.meta["sample_id"] for one in gated]
-    visits = [
-        Visit(titles[sample], one.events, one.members, one.gates)
-        for sample, one in zip(samples, gated, strict=True)
-    ]
+    titles = {path: plain(level) for path, level in zip(events, levels, strict=True)}
+    visits = read_visits(titles, strategy, thresholds, populations, channels)
     title = "no file could be read"
-    if gated:
-        title = f"{gated[0].events.meta['patient_id']} ({', '.join(samples)})"
+    if visits:
+        samples = ", ".join(visit.events.meta["sample_id"] for visit in visits)
+        title = f"{visits[0].events.meta['patient_id']} ({samples})"
     plot_gating(visits, load_transforms(transforms), _labels(channels), figure_out, title)
 
 
