@@ -13,6 +13,7 @@ from biocross.simulate.sheets import write_sheets
 
 ROOT = Path(__file__).parents[2]
 SEED = 1
+VISITS = 3
 
 
 def make_project(folder, patients, events):

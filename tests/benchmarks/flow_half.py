@@ -8,12 +8,13 @@ in the folder (16 GB), so that another run need not; so are the results (as much
 import argparse
 import csv
 import os
+import resource
 import shutil
 import sys
 from collections import defaultdict
 from pathlib import Path
 
-from cohort_project import make_project, snakemake
+from cohort_project import VISITS, make_project, snakemake
 
 TARGETS = ("results/populations/counts.tsv", "results/populations/expression.tsv")
 
@@ -30,6 +31,12 @@ def rule_rows(folder):
         seconds = [float(row["s"]) for row in rows]
         memory = [float(row["max_rss"]) for row in rows if row["max_rss"] not in ("-", "NA")]
         yield rule, len(rows), sum(seconds), max(memory, default=0.0)
+
+
+def processor_seconds():
+    """Return the seconds that the processes which this one started, and theirs, have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def size_of(folder):
@@ -53,14 +60,18 @@ def main():
     for name in ("flow", "populations", "benchmarks"):
         shutil.rmtree(folder / "results" / name, ignore_errors=True)
     load = os.getloadavg()[0]
+    before = processor_seconds()
     seconds = snakemake(folder, *TARGETS, cores=options.cores)
+    processor = processor_seconds() - before
     rows = sorted(rule_rows(folder), key=lambda row: -row[2])
     for rule, jobs, total, memory in rows:
         print(f"{rule:28} {jobs:4} jobs {total:8.1f} s {memory:8.0f} MB")
     print(
         f"{options.patients} patients, {options.events:,} events: {seconds:.0f} s on "
-        f"{options.cores} cores (load {load:.1f} before), at most {max(r[3] for r in rows):.0f} MB "
-        f"a job, {size_of(folder / 'results' / 'flow'):.1f} GB below results/flow"
+        f"{options.cores} cores (load {load:.1f} before), {processor:.0f} s of the processor, "
+        f"{processor / (VISITS * options.patients):.2f} s a sample, "
+        f"at most {max(row[3] for row in rows):.0f} MB a job, "
+        f"{size_of(folder / 'results' / 'flow'):.1f} GB below results/flow"
     )
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import clustering
 import paired_tests
 import preparing
-from cohort_project import make_project, snakemake
-from harness import best, fresh
+from cohort_project import VISITS, make_project, snakemake
+from harness import fresh, medians
 from sample_files import write_sample
 
 # The axes of the figure: what grows, and how it is called there.
@@ -23,7 +23,6 @@ SIZES = {
 }
 COLUMNS = ("axis", "size", "what", "program", "seconds", "memory_mb")
 READERS = ("biocross", "FlowIO", "FlowKit")
-VISITS = 3
 
 
 class Point(NamedTuple):
@@ -104,7 +103,7 @@ def _cohort(n_samples, folder):
 def _tests(n_populations, folder):
     """Test one contrast beside a loop, and calibrate the tests of four."""
     changes = paired_tests.changes_and_samples(n_populations)[0][:1]
-    seconds = best(
+    seconds = medians(
         {
             "biocross": lambda: paired_tests.test_changes(changes),
             "SciPy": lambda: paired_tests.loop(changes),

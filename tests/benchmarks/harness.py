@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from biocross.tables import write_rows
@@ -115,8 +116,8 @@ def within(what, used, allowed):
     return Row(f"{what} [ratio <=]", None, peer, None, used / allowed, 1.0, used <= allowed)
 
 
-def best(functions, repeats=3):
-    """Time functions in turn and keep the fastest run of each.
+def medians(functions, repeats=3):
+    """Time functions in turn.
 
     The time is that of the processor: with one thread and files in memory it is what a clock
     shows on an idle machine, and other programs hardly change it.
@@ -131,15 +132,15 @@ def best(functions, repeats=3):
     Returns
     -------
     dict
-        Seconds by name.
+        By name, the median of its seconds.
     """
-    seconds = dict.fromkeys(functions, float("inf"))
+    seconds = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             start = time.process_time()
             function()
-            seconds[name] = min(seconds[name], time.process_time() - start)
-    return seconds
+            seconds[name].append(time.process_time() - start)
+    return {name: median(taken) for name, taken in seconds.items()}
 
 
 def fresh(script, *arguments):

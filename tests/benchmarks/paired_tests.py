@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 import pandas as pd
 import yaml
-from harness import alone, beside, best, fresh, peak_memory
+from harness import alone, beside, fresh, medians, peak_memory
 
 from biocross.cohort.overview import PAIR_COLUMNS, SAMPLE_COLUMNS
 from biocross.cohort.vocabulary import load_vocabulary
@@ -109,12 +109,12 @@ def measure():
     size = f"{N_POPULATIONS} populations x {N_FOLLOW_UPS} contrasts x {N_PATIENTS} patients"
     changes, samples = changes_and_samples(N_POPULATIONS)
     check_equal(changes, samples)
-    paired = best({"ours": lambda: test_changes(changes), "scipy": lambda: loop(changes)}, 1)
-    visits = best({"ours": lambda: fit(samples), "statsmodels": lambda: loop_visits(samples)}, 1)
+    paired = medians({"ours": lambda: test_changes(changes), "scipy": lambda: loop(changes)}, 1)
+    visits = medians({"ours": lambda: fit(samples), "statsmodels": lambda: loop_visits(samples)}, 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_study(folder)
-        rows = best({"ours": lambda: all_rows(folder)}, repeats=RUNS)["ours"]
+        rows = medians({"ours": lambda: all_rows(folder)})["ours"]
         rules = {
             step: median(fresh("paired_tests.py", step, folder)[1][1] for _ in range(RUNS))
             for step in ("test", "calibrate")

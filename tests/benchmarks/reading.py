@@ -9,7 +9,7 @@ import sys
 import time
 from statistics import median
 
-from harness import beside, best, fresh
+from harness import beside, fresh, medians
 
 WHAT = "read 1 M x 30 float32"
 TARGET = 15
@@ -73,7 +73,7 @@ def measure(sample):
         beside(f"{WHAT}, {how}", seconds["biocross"], peer, seconds[peer], target)
         for how, seconds, targets in (
             ("first call of a process", new_process, {"FlowIO": TARGET}),
-            ("best call of one process", one_process, {}),
+            ("median call of one process", one_process, {}),
         )
         for peer in (*PEERS, FLOOR)
         for target in (targets.get(peer),)
@@ -89,7 +89,7 @@ def _in_one_process(path):
         theirs = readers[peer](path).astype(np.float32)
         np.testing.assert_array_equal(theirs, ours)
     del ours, theirs
-    return best({name: lambda read=read: read(path) for name, read in readers.items()})
+    return medians({name: lambda read=read: read(path) for name, read in readers.items()})
 
 
 def first_call(program, path):

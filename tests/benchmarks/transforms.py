@@ -1,7 +1,7 @@
 """Compensate and transform events in memory, beside FlowKit."""
 
 import numpy as np
-from harness import beside, best
+from harness import beside, medians
 from sample_files import CHANNELS
 
 from biocross.flow.compensation import compensate
@@ -43,7 +43,7 @@ def _compensation(sample, events):
     np.testing.assert_allclose(
         compensate(events, CHANNELS, spillover), matrix.apply(theirs), rtol=1e-4, atol=0.1
     )
-    seconds = best(
+    seconds = medians(
         {
             "biocross": lambda: compensate(events, CHANNELS, spillover),
             "FlowKit": lambda: matrix.apply(theirs),
@@ -82,7 +82,7 @@ def _columns(events, ours, theirs, error):
         np.testing.assert_allclose(
             apply_transform(values, ours), theirs.apply(exact), rtol=0, atol=error
         )
-    return best(
+    return medians(
         {
             "biocross": lambda: [apply_transform(values, ours) for values in single],
             "FlowKit": lambda: [theirs.apply(values) for values in double],

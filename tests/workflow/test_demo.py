@@ -134,9 +134,12 @@ def test_changed_library_module_reruns_the_steps_it_touches(finished_project):
 def test_one_core_and_another_environment_give_identical_tables(finished_project, fresh_project):
     elsewhere = {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Pacific/Auckland"}
     tables = ("/".join(["results", *parts]) for parts in TABLES)
-    fresh_project.snakemake(*tables, cores=1, environment=elsewhere)
+    let_go = ("--config", "flow={keep_events: false}")
+    fresh_project.snakemake(*tables, *let_go, cores=1, environment=elsewhere)
     for parts in TABLES:
         assert fresh_project.table(*parts) == finished_project.table(*parts), parts
+    for project, kept in ((finished_project, 11), (fresh_project, 0)):
+        assert len([*project.folder.glob("results/flow/events/*.arrow")]) == kept
 
 
 def test_demo_settings_do_not_leak_into_another_configuration(finished_project):

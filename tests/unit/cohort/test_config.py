@@ -154,6 +154,24 @@ def test_wrong_value(section, key, value, sentence):
     assert line.startswith(f"config.yaml: {sentence}")
 
 
+def test_numbers_and_yes_or_no_may_arrive_as_text():
+    # As Snakemake hands on `--config "flow={keep_events: false, clusters: {number: 20}}"`.
+    typed = {
+        "flow": {"keep_events": "false", "clusters": {"number": "null", "grid": "20"}},
+        "cells": {"resolutions": ["0.6", "1"]},
+        "report": {"title": "2024"},
+    }
+    complete = complete_config({**MINIMAL, **typed})
+    assert complete["flow"]["keep_events"] is False
+    assert complete["flow"]["clusters"]["number"] is None
+    assert complete["flow"]["clusters"]["grid"] == 20
+    assert complete["cells"]["resolutions"] == [0.6, 1]
+    assert complete["report"]["title"] == "2024"
+    for text in ("[1]", "{", "many", "2020-01-01"):
+        (line,) = refusal({**MINIMAL, "statistics": {"seed": text}})
+        assert line == f'config.yaml: "statistics.seed" is "{text}", but must be of type integer'
+
+
 def test_unknown_section():
     assert refusal({**MINIMAL, "statistic": {}}) == [
         'config.yaml: unknown key "statistic"; did you mean "statistics"?'

@@ -4,7 +4,10 @@ import copy
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+
+import yaml
 
 from biocross.cohort.sheets import load_schema, schema_problems
 from biocross.errors import ConfigError
@@ -33,10 +36,10 @@ def complete_config(config: Mapping[str, Any], source: str = "config") -> dict[s
         One line for every violation of the schema.
     """
     schema = load_schema("config")
-    problems = schema_problems(source, None, dict(config), schema)
+    complete: dict[str, Any] = _read_words(copy.deepcopy(dict(config)), schema)
+    problems = schema_problems(source, None, complete, schema)
     if problems:
         raise ConfigError("\n".join(str(problem) for problem in problems))
-    complete = copy.deepcopy(dict(config))
     _fill(complete, schema)
     complete["inputs"]["folder"] = expand_variables(complete["inputs"]["folder"])
     return complete
@@ -69,6 +72,24 @@ def expand_variables(text: str) -> str:
         return found
 
     return _VARIABLE.sub(value, text)
+
+
+def _read_words(value: Any, rule: Mapping[str, Any]) -> Any:
+    """Read numbers, ``true``, ``false`` and ``null`` that arrive as text.
+
+    Snakemake hands on ``--config "flow={keep_events: false}"`` as ``{"keep_events": "false"}``.
+    Text stays text where the schema has text.
+    """
+    if isinstance(value, dict):
+        rules = rule.get("properties", {})
+        return {key: _read_words(one, rules.get(key, {})) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_read_words(one, rule.get("items", {})) for one in value]
+    if isinstance(value, str) and "string" not in rule.get("type", "string"):
+        with suppress(yaml.YAMLError):
+            read = yaml.safe_load(value)
+            return read if isinstance(read, int | float | None) else value
+    return value
 
 
 def _fill(mapping: dict[str, Any], schema: Mapping[str, Any]) -> None:

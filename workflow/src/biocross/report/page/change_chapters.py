@@ -8,7 +8,7 @@ import pandas as pd
 
 from biocross.report.page.chapters import Chapter
 from biocross.report.page.pictures import pictures_of
-from biocross.report.page.sections import Section, rows_section, table_section
+from biocross.report.page.sections import Section, rows_section, table_sections
 from biocross.report.page.statistics_sections import STATISTICS_SECTIONS
 from biocross.report.sources import may_open, records
 from biocross.report.words import format_number, format_p, format_ratio, found_by, plain
@@ -100,7 +100,10 @@ def changes_chapter(
     Chapter
         With the tool ``explorer``.
     """
-    tables = [medians_section(changes, declared), *_described(statistics, CHANGES, fdr)]
+    tables = [
+        medians_section(changes, declared),
+        *table_sections(CHANGES, statistics, fdr, STATISTICS_SECTIONS),
+    ]
     names = ("forest", "volcano", "heat_map", "rare_events")
     return Chapter("changes", "Changes", [], _pictures(figures, names), tables, tool="explorer")
 
@@ -112,7 +115,7 @@ def clinic_chapter(statistics: Tables, figures: Figures, fdr: float) -> Chapter:
         "Clinic and response",
         [],
         _pictures(figures, ("associations", "response")),
-        _described(statistics, CLINIC, fdr),
+        table_sections(CLINIC, statistics, fdr, STATISTICS_SECTIONS),
     )
 
 
@@ -123,7 +126,7 @@ def sensitivity_chapter(statistics: Tables, figures: Figures, fdr: float) -> Cha
         "How far to trust it",
         [],
         _pictures(figures, ("specifications", "calibration")),
-        _described(statistics, SENSITIVITY, fdr),
+        table_sections(SENSITIVITY, statistics, fdr, STATISTICS_SECTIONS),
     )
 
 
@@ -131,14 +134,6 @@ def _pictures(figures: Figures, names: Sequence[str]) -> list[Any]:
     """Read the figures of a chapter, and no others."""
     own = [figure for figure in figures if Path(figure).stem in names]
     return pictures_of(own, {name: CAPTIONS[name] for name in names})
-
-
-def _described(statistics: Tables, names: Sequence[str], fdr: float) -> list[Section]:
-    return [
-        table_section(name, statistics[name], fdr, STATISTICS_SECTIONS)
-        for name in names
-        if name in statistics
-    ]
 
 
 def medians_section(changes: pd.DataFrame, declared: Sequence[str]) -> Section:

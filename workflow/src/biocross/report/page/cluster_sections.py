@@ -15,7 +15,7 @@ from biocross.report.page.sections import (
     Description,
     Row,
     number,
-    table_section,
+    table_sections,
     verbatim,
     words,
 )
@@ -132,11 +132,7 @@ def cluster_chapter(
     if "agreement_summary" in tables:
         sentences += _agreement(read_table(tables["agreement_summary"]))
     sentences += guard_sentences(known.get("guard"))
-    sections = [
-        table_section(name, tables[name], fdr, CLUSTER_TABLES)
-        for name in CLUSTER_TABLES
-        if name in tables
-    ]
+    sections = table_sections(CLUSTER_TABLES, tables, fdr, CLUSTER_TABLES)
     cells = tables.get("cells")
     return Chapter(
         "clusters",

@@ -17,7 +17,7 @@ from biocross.report.page.sections import (
     Row,
     number,
     p_value,
-    table_section,
+    table_sections,
     words,
 )
 from biocross.report.sources import records
@@ -106,7 +106,7 @@ def concordance_chapter(
     sentences: list[str] = []
     if "combined_findings" in tables:
         sentences += _supported(read_table(tables["combined_findings"]))
-    sections = [table_section(name, tables[name], fdr, CONCORDANCE_TABLES) for name in present]
+    sections = table_sections(present, tables, fdr, CONCORDANCE_TABLES)
     return Chapter(
         "concordance",
         "Flow cytometry and RNA together",

@@ -7,7 +7,7 @@ from biocross.report.page.chapters import Chapter
 from biocross.report.page.flow_quality import ledger_rows, threshold_rows
 from biocross.report.page.flow_sections import FLOW_SECTIONS, GATE_SECTIONS
 from biocross.report.page.pictures import pictures_of
-from biocross.report.page.sections import Section, rows_section, table_section
+from biocross.report.page.sections import rows_section, table_sections
 from biocross.statistics.pairs import read_table
 
 QUALITY_CAPTIONS = {
@@ -80,7 +80,8 @@ def quality_chapter(
         "No step set anything aside.",
         "flow/quality/ledger.tsv",
     )
-    tables = _described(flow, [name for name in FLOW_SECTIONS if name not in GATE_SECTIONS], fdr)
+    names = [name for name in FLOW_SECTIONS if name not in GATE_SECTIONS]
+    tables = table_sections(names, flow, fdr, FLOW_SECTIONS)
     return Chapter(
         "quality",
         "Quality of the samples",
@@ -111,7 +112,7 @@ def gates_chapter(
     """
     if not flow:
         return None
-    tables = _described(flow, GATE_SECTIONS, fdr)
+    tables = table_sections(GATE_SECTIONS, flow, fdr, FLOW_SECTIONS)
     if "thresholds" in flow:
         borders = rows_section(
             "thresholds",
@@ -127,7 +128,3 @@ def gates_chapter(
         tables = [borders, *tables]
     pictures = pictures_of(figures, GATE_CAPTIONS, ("examples",))
     return Chapter("gates", "Gates", [], pictures, tables)
-
-
-def _described(flow: Mapping[str, Path | str], names: Sequence[str], fdr: float) -> list[Section]:
-    return [table_section(name, flow[name], fdr, FLOW_SECTIONS) for name in names if name in flow]

@@ -1,6 +1,6 @@
 """The report's tables: how a table of results is described, and made a section."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -207,3 +207,15 @@ def table_section(
         "/".join(Path(path).parts[-2:]),
         aside,
     )
+
+
+def table_sections(
+    names: Iterable[str],
+    tables: Mapping[str, Path | str],
+    fdr: float,
+    descriptions: Mapping[str, Description],
+) -> list[Section]:
+    """Prepare those of some tables that a run has; parameters as of `table_section`."""
+    return [
+        table_section(name, tables[name], fdr, descriptions) for name in names if name in tables
+    ]
