@@ -194,7 +194,7 @@ def test_names_stand_on_the_map_and_never_on_each_other(tmp_path):
             "Patient", [f"P{i % 9}" for i in range(800)], {f"P{i}": "#000000" for i in range(9)}
         ),
     ]
-    draw_cell_maps(places, panels, 2, tmp_path / "map.svg")
+    draw_cell_maps(places, panels, "of 2 samples", tmp_path / "map.svg")
     words = words_of(tmp_path / "map.svg")
     assert {"neutrophils", "B cells", "T cells", "NK cells", "baseline", "month 4"} <= set(words)
     assert any(text.startswith("9, a colour each") for text in words)
@@ -215,5 +215,5 @@ def test_names_stand_on_the_map_and_never_on_each_other(tmp_path):
 
 def test_a_map_of_no_cells_says_so(tmp_path):
     panels = [MapPanel("Population", [], {}, on_map=True)]
-    draw_cell_maps(np.zeros((0, 2)), panels, 0, tmp_path / "map.svg")
+    draw_cell_maps(np.zeros((0, 2)), panels, "of 0 samples", tmp_path / "map.svg")
     assert "no cells" in words_of(tmp_path / "map.svg")

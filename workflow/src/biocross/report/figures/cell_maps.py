@@ -75,11 +75,12 @@ def plot_cell_maps(cells: Path | str, *figures_out: Path | str) -> None:
             words = {"population": "Population of the cluster", "patient_id": "Patient"}
             title = words.get(column, column.capitalize())
             panels.append(MapPanel(title, names, colours, column == "population", column))
-    draw_cell_maps(places, panels, len(set(data.obs["sample_id"])), *figures_out)
+    samples = f"of {len(set(data.obs['sample_id']))} samples, as many of each"
+    draw_cell_maps(places, panels, f"{samples}; UMAP of the lineage markers", *figures_out)
 
 
 def draw_cell_maps(
-    places: Floats, panels: Sequence[MapPanel], n_samples: int, *figures_out: Path | str
+    places: Floats, panels: Sequence[MapPanel], of: str, *figures_out: Path | str
 ) -> None:
     """Draw the same cells several times, two panels beside each other.
 
@@ -89,8 +90,8 @@ def draw_cell_maps(
         Shape (cells, 2).
     panels
         What the colours mean in each.
-    n_samples
-        That the cells come from.
+    of
+        What cells they are, and what the plane is made of.
     figures_out
         One file per format. Points are pixels in all of them, words are words.
     """
@@ -106,8 +107,7 @@ def draw_cell_maps(
             axis = figure.add_axes(place)
             _draw_panel(axis, places, panel, Tile(left, bottom, PANEL))
         words = (
-            f"{len(places):,} cells of {n_samples} samples, as many of each; UMAP of the lineage "
-            "markers. Neighbours are alike; distances and areas have no units."
+            f"{len(places):,} cells {of}. Neighbours are alike; distances and areas have no units."
         )
         figure.text(MARGIN / width, 1 - 6 / height, words, va="top", fontsize=7)
         source = map_source(places, panels)

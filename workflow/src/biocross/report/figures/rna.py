@@ -14,17 +14,7 @@ from biocross.cells.population_tree import UNASSIGNED
 from biocross.cohort.vocabulary import Vocabulary, load_vocabulary
 from biocross.flow.clusters.colours import category_colours, population_colours
 from biocross.intact import open_h5ad
-from biocross.report.figures.cell_maps import (
-    GAP,
-    HEAD,
-    MAP_COLUMNS,
-    MARGIN,
-    PANEL,
-    MapPanel,
-    _draw_panel,
-    map_source,
-)
-from biocross.report.figures.label_room import Tile
+from biocross.report.figures.cell_maps import MapPanel, draw_cell_maps
 from biocross.report.figures.rna_markers import draw_marker_dots, marker_dots
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
 from biocross.report.words import plain
@@ -131,25 +121,8 @@ def draw_rna_maps(
         order = [name for name in levels if name in set(names)]
         order += sorted(set(names) - set(order))
         panels.append(MapPanel(title, names, category_colours(order), column=column))
-    rows = -(-len(panels) // 2)
-    width = 2 * PANEL + GAP + 2 * MARGIN
-    height = rows * (PANEL + HEAD) + MARGIN + 26
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width / 72, height / 72))
-        for number, panel in enumerate(panels):
-            left = MARGIN + (number % 2) * (PANEL + GAP)
-            bottom = height - 22 - (number // 2 + 1) * (PANEL + HEAD)
-            place = (left / width, bottom / height, PANEL / width, PANEL / height)
-            axis = figure.add_axes(place)
-            _draw_panel(axis, cells.places, panel, Tile(left, bottom, PANEL))
-        n_samples = cells.obs["sample_id"].nunique()
-        words = (
-            f"{len(cells.places):,} cells of {n_samples} samples; UMAP of RNA after integration. "
-            "Neighbours are alike; distances and areas have no units."
-        )
-        figure.text(MARGIN / width, 1 - 6 / height, words, va="top", fontsize=7)
-        source = map_source(cells.places, panels)
-        save_figure(figure, *figures_out, source=source, columns=MAP_COLUMNS)
+    of = f"of {cells.obs['sample_id'].nunique()} samples; UMAP of RNA after integration"
+    draw_cell_maps(cells.places, panels, of, *figures_out)
 
 
 def _names(cells: RnaCells, column: str) -> list[str]:
