@@ -177,3 +177,32 @@ def test_code_digest_is_remembered(package):
     workflow.code_digest.cache_clear()
     assert workflow.code_digest("biocross.tables") != first
     workflow.code_digest.cache_clear()
+
+
+SNAKEFILE = """
+from biocross.workflow import start_at_once
+
+onstart:
+    start_at_once(workflow)
+    limit = workflow.scheduler.job_rate_limiter
+    print("limit:", limit and limit.max_jobs)
+
+rule all:
+    output: "done"
+    shell: "touch {output}"
+"""
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize(
+    ("arguments", "limit"), [((), "None"), (("--max-jobs-per-timespan", "7/2s"), "7")]
+)
+def test_local_jobs_are_not_held_back_unless_asked_for(tmp_path, arguments, limit):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"limit: {limit}\n" in done.stdout
+
+
+def test_another_snakemake_is_left_alone():
+    workflow.start_at_once(object())

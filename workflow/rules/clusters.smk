@@ -279,7 +279,7 @@ rule find_outlying_samples:
     benchmark:
         benchmark_path("find_outlying_samples")
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(1000, per_input=6),
         runtime=20,
     params:
         code=code_digest("biocross.flow.clusters.outliers"),
@@ -364,7 +364,7 @@ rule plot_clusters:
     benchmark:
         benchmark_path("plot_clusters")
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(1000, per_input=6),
         runtime=20,
     params:
         code=code_digest("biocross.report.figures.clusters"),

@@ -143,5 +143,6 @@ if "simulate" in config:
 
 
 onstart:
+    start_at_once(workflow)
     for problem in PROBLEMS:
         print(f"warning: {problem}")

@@ -14,7 +14,7 @@ from biocross.cohort.libraries import cell_libraries
 from biocross.errors import BiocrossError
 from biocross.simulate.description import description_files
 from biocross.storage import refuse_unwritable
-from biocross.workflow import code_digest
+from biocross.workflow import code_digest, start_at_once
 
 try:
     config = complete_config(config, source="the configuration")

@@ -59,7 +59,7 @@ rule gather_populations:
     benchmark:
         benchmark_path("gather_populations")
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(1000, per_input=6),
         runtime=20,
     params:
         code=code_digest("biocross.populations"),

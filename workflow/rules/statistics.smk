@@ -102,7 +102,7 @@ rule find_marker_changes:
     benchmark:
         benchmark_path("find_marker_changes")
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(1000, per_input=6),
         runtime=20,
     params:
         code=code_digest("biocross.statistics.marker_changes"),

@@ -17,6 +17,8 @@ from biocross.errors import BiocrossError
 from biocross.storage import as_sentence
 
 _PACKAGE = Path(__file__).parent
+# Snakemake's own: so many jobs in so many seconds.
+_JOBS_PER_SECONDS = (100, 1)
 # What a page is made of beside Python.
 PAGE_PARTS = ("*.html", "*.css", "*.js")
 # `from biocross.x import a, b`, over several lines where the names stand in parentheses. Parsing
@@ -72,6 +74,24 @@ def _write_to(log: Path) -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
             os.dup2(out.fileno(), stream.fileno())
+
+
+def start_at_once(workflow: Any) -> None:
+    """Let local jobs start as soon as a core is free, whatever Snakemake's jobs per second.
+
+    Keeping to its limit, 100 jobs a second unless told otherwise, Snakemake 9 looks at all waiting
+    jobs again one second after each look. Every job that ends adds such a look in every second,
+    until hundreds of them occupy a core of their own. On one machine the cores are limit enough.
+
+    Parameters
+    ----------
+    workflow
+        Snakemake's object of that name, when the run starts; a limit that its user set is kept.
+    """
+    with suppress(AttributeError):
+        limit = workflow.scheduler.job_rate_limiter
+        if workflow.local_exec and (limit.max_jobs, limit.timespan) == _JOBS_PER_SECONDS:
+            workflow.scheduler.job_rate_limiter = None
 
 
 def split(values: Sequence[Any], sizes: Iterable[int]) -> list[list[Any]]:
