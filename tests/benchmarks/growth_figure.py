@@ -29,7 +29,7 @@ def plot_growth(points, *paths):
         The figure's files; a ``.tsv`` takes the points.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 5.6), layout="constrained")
+        figure = Figure(figsize=(7.2, 6.4), layout="constrained")
         for ax, (axis, unit, title) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
             _draw(ax, {key: own for key, own in lines(points).items() if key[0] == axis}, unit)
             ax.set(xlabel=axis, ylabel=UNITS[unit], title=title)
@@ -55,6 +55,15 @@ def _draw(ax, drawn, unit):
     linear = [high * size / sizes[-1] for size in sizes]
     ax.plot(sizes, linear, ":", color=GREY, linewidth=0.8, label="in proportion", zorder=0)
     ax.set_ylim(limits)
-    ax.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
+    ax.set_xticks(sizes, [_short(size) for size in sizes], minor=False)
     ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=6)
+    # Below the axis, where no line is.
+    ax.legend(frameon=False, fontsize=6, ncols=2, loc="upper left", bbox_to_anchor=(0, -0.16))
+
+
+def _short(size):
+    """Write 10,000 as 10k and a million as 1M."""
+    for unit, letter in ((1_000_000, "M"), (10_000, "k")):
+        if size >= unit:
+            return f"{size // (1_000 if letter == 'k' else unit)}{letter}"
+    return f"{size:,}"

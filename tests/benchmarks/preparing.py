@@ -88,6 +88,8 @@ def prepare(fcs, panel, folder):
         meta={"sample_id": "S1", "patient_id": "P1", "tissue": "whole_blood"},
         **{name: folder / f"S1.{name}" for name in outputs},
     )
+    if "excluded" in (folder / "S1.ledger_out").read_text(encoding="utf-8"):
+        raise SystemExit("the sample that is timed was excluded")
 
 
 if __name__ == "__main__":

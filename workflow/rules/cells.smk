@@ -21,7 +21,7 @@ rule prepare_library:
         benchmark_path("prepare_library", "{library}")
     resources:
         mem_mb=memory(1500, per_input=20),
-        runtime=30,
+        runtime=minutes(30),
     params:
         code=code_digest("biocross.cells.prepare"),
         samples=lambda wildcards: list(LIBRARIES[wildcards.library].samples),
@@ -61,7 +61,7 @@ rule summarise_libraries:
         benchmark_path("summarise_libraries")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.cells.ledgers"),
     message:
@@ -90,7 +90,7 @@ rule find_library_losses:
         benchmark_path("find_library_losses")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.quality_loss"),
     message:
@@ -116,7 +116,7 @@ rule integrate_cells:
         benchmark_path("integrate_cells")
     resources:
         mem_mb=memory(4000, per_input=20),
-        runtime=120,
+        runtime=minutes(120),
     params:
         **{
             key: config["cells"][key]
@@ -161,7 +161,7 @@ rule annotate_cells:
         benchmark_path("annotate_cells")
     resources:
         mem_mb=memory(4000, per_input=20),
-        runtime=120,
+        runtime=minutes(120),
     params:
         code=code_digest("biocross.cells.annotation"),
         reference_column=config["cells"]["reference_column"],
@@ -202,7 +202,7 @@ rule summarise_cells:
         benchmark_path("summarise_cells")
     resources:
         mem_mb=memory(2000, per_input=10),
-        runtime=30,
+        runtime=minutes(30),
     params:
         code=code_digest("biocross.cells.summary"),
     message:
@@ -231,7 +231,7 @@ rule find_gene_changes:
     threads: 2
     resources:
         mem_mb=memory(2000),
-        runtime=120,
+        runtime=minutes(120),
     params:
         code=code_digest("biocross.statistics.gene_changes"),
     message:
@@ -277,7 +277,7 @@ rule plot_rna:
         benchmark_path("plot_rna")
     resources:
         mem_mb=memory(4000),
-        runtime=30,
+        runtime=minutes(30),
     params:
         code=code_digest("biocross.report.figures.rna"),
         levels=config["design"]["levels"],
@@ -304,7 +304,7 @@ rule plot_gene_changes:
         benchmark_path("plot_gene_changes")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.report.figures.gene_changes"),
         fdr=config["statistics"]["fdr"],

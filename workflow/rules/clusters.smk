@@ -38,7 +38,7 @@ if "normalised_clusters" in CLUSTERS:
             benchmark_path("train_normalisation")
         resources:
             mem_mb=memory(4000),
-            runtime=60,
+            runtime=minutes(60),
         params:
             code=code_digest("biocross.flow.normalisation.normalise"),
             method=config["flow"]["normalisation"],
@@ -66,7 +66,7 @@ if "normalised_clusters" in CLUSTERS:
             benchmark_path("normalise_flow_sample", "{sample}")
         resources:
             mem_mb=memory(500, per_input=4),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.flow.normalisation.normalise"),
             batch=lambda wildcards: FLOW_FILES[wildcards.sample].batch,
@@ -95,7 +95,7 @@ rule train_flow_map:
         benchmark_path("train_flow_map", "{clusters}")
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         **{
             key: config["flow"]["clusters"][key]
@@ -148,7 +148,7 @@ rule annotate_clusters:
         benchmark_path("annotate_clusters", "{clusters}")
     resources:
         mem_mb=memory(2000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.flow.clusters.naming"),
     message:
@@ -175,7 +175,7 @@ rule map_flow_sample:
         benchmark_path("map_flow_sample", "{clusters}", "{sample}")
     resources:
         mem_mb=memory(500, per_input=4),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.flow.clusters.mapping"),
     message:
@@ -204,7 +204,7 @@ rule summarise_clusters:
         benchmark_path("summarise_clusters", "{clusters}")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.flow.clusters.mapping"),
     message:
@@ -241,7 +241,7 @@ rule compare_clusters_with_gates:
         benchmark_path("compare_clusters_with_gates", "{clusters}")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.flow.clusters.agreement"),
         least_f1=config["flow"]["clusters"]["least_agreement"],
@@ -280,7 +280,7 @@ rule find_outlying_samples:
         benchmark_path("find_outlying_samples")
     resources:
         mem_mb=memory(1000, per_input=6),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.flow.clusters.outliers"),
         figure_code=code_digest("biocross.report.figures.outliers"),
@@ -319,7 +319,7 @@ rule embed_flow_cells:
         benchmark_path("embed_flow_cells")
     resources:
         mem_mb=memory(4000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         code=code_digest("biocross.flow.clusters.cells_file"),
         figure_code=code_digest("biocross.report.figures.cell_maps"),
@@ -365,7 +365,7 @@ rule plot_clusters:
         benchmark_path("plot_clusters")
     resources:
         mem_mb=memory(1000, per_input=6),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.report.figures.clusters"),
         agreement_code=code_digest("biocross.report.figures.agreement"),

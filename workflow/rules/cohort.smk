@@ -38,7 +38,7 @@ rule check_cohort:
     priority: 100
     resources:
         mem_mb=memory(500),
-        runtime=5,
+        runtime=minutes(5),
     params:
         code=code_digest("biocross.cohort.overview"),
         contrast=config["design"]["contrast"],
@@ -66,7 +66,7 @@ if FLOW_SAMPLES:
             benchmark_path("describe_files")
         resources:
             mem_mb=memory(500),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.cohort.instruments"),
         message:
@@ -89,7 +89,7 @@ rule record_provenance:
         benchmark_path("record_provenance")
     resources:
         mem_mb=memory(500),
-        runtime=5,
+        runtime=minutes(5),
     params:
         code=code_digest("biocross.cohort.provenance"),
         config=str(config),
@@ -131,7 +131,7 @@ if "simulate" in config:
         threads: 2
         resources:
             mem_mb=memory(1500),
-            runtime=30,
+            runtime=minutes(30),
         params:
             code=code_digest("biocross.simulate.flow.cohort"),
             rna_code=code_digest("biocross.simulate.rna.libraries"),

@@ -153,6 +153,15 @@ def memory(megabytes, per_input=0):
     return of_job
 
 
+def minutes(number):
+    """Return the time of jobs, in minutes: more at each attempt."""
+
+    def of_job(wildcards, attempt):
+        return attempt * number
+
+    return of_job
+
+
 def memory_by_patient(wildcards, input, attempt, threads):
     """Return the memory of a job that looks at all patients, as many at once as it has threads."""
     of_patient = input.size_mb / max(1, len(FLOW_PATIENTS))

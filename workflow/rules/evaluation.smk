@@ -45,7 +45,7 @@ if with_evaluation(sought=True):
             benchmark_path("evaluate")
         resources:
             mem_mb=memory(2000),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.evaluation.run"),
             figure_code=code_digest("biocross.report.figures.truth"),

@@ -22,7 +22,7 @@ rule plot_paired_changes:
         benchmark_path("plot_paired_changes")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.report.figures.paired_changes"),
         declared=CONFIRMATORY_READOUT[:2],
@@ -82,7 +82,7 @@ rule plot_changes:
         benchmark_path("plot_changes")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.report.figures.changes"),
         declared=CONFIRMATORY_READOUT,
@@ -118,7 +118,7 @@ rule plot_cohort:
         benchmark_path("plot_cohort")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.report.figures.cohort"),
         levels=config["design"]["levels"],
@@ -158,7 +158,7 @@ rule plot_clinic:
         benchmark_path("plot_clinic")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.report.figures.clinic"),
         declared=CONFIRMATORY_READOUT,
@@ -199,7 +199,7 @@ rule plot_concordance:
         benchmark_path("plot_concordance")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.report.figures.concordance"),
     message:
@@ -222,7 +222,7 @@ rule plot_time_quality:
     resources:
         mem_mb=lambda wildcards, input, attempt: attempt
         * (1000 + 12 * int(input.size_mb / max(1, len(input.events)))),
-        runtime=60,
+        runtime=minutes(60),
     params:
         code=code_digest("biocross.report.figures.quality"),
     message:
@@ -253,7 +253,7 @@ if not GATES_DRAWN_ELSEWHERE:
         threads: 4
         resources:
             mem_mb=memory_by_patient,
-            runtime=60,
+            runtime=minutes(60),
         params:
             code=code_digest("biocross.report.figures.settled_gates"),
             levels=[
@@ -289,7 +289,7 @@ if not GATES_DRAWN_ELSEWHERE:
         resources:
             mem_mb=lambda wildcards, input, attempt: attempt
             * (800 + 18 * int(input.size_mb / max(1, len(FLOW_PATIENTS)))),
-            runtime=30,
+            runtime=minutes(30),
         params:
             code=code_digest("biocross.report.figures.gate_examples"),
             patients=list(FLOW_PATIENTS),
@@ -325,7 +325,7 @@ if not GATES_DRAWN_ELSEWHERE:
             benchmark_path("plot_cohort_thresholds")
         resources:
             mem_mb=memory(2000),
-            runtime=30,
+            runtime=minutes(30),
         params:
             code=code_digest("biocross.report.figures.settled_gates"),
         message:
@@ -357,7 +357,7 @@ rule plot_quality_overview:
         benchmark_path("plot_quality_overview")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.report.figures.quality_overview"),
         levels=config["design"]["levels"],

@@ -29,7 +29,7 @@ if config["flow"]["compensation"] == "controls":
             benchmark_path("estimate_spillover")
         resources:
             mem_mb=memory(2000),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.flow.control_spillover"),
             roles=[control.role for control in COHORT.controls],
@@ -55,7 +55,7 @@ rule estimate_transforms:
         benchmark_path("estimate_transforms")
     resources:
         mem_mb=memory(2000),
-        runtime=60,
+        runtime=minutes(60),
     params:
         code=code_digest("biocross.flow.transform_choice"),
         cytometry=config["flow"]["cytometry"],
@@ -87,7 +87,7 @@ rule prepare_flow_sample:
         benchmark_path("prepare_flow_sample", "{sample}")
     resources:
         mem_mb=memory(500, per_input=8),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.flow.prepare"),
         cytometry=config["flow"]["cytometry"],
@@ -124,7 +124,7 @@ rule summarise_quality:
         benchmark_path("summarise_quality")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.flow.summary"),
     message:
@@ -153,7 +153,7 @@ rule find_quality_losses:
         benchmark_path("find_quality_losses")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.quality_loss"),
     message:
@@ -181,7 +181,7 @@ rule find_residual_spillover:
         benchmark_path("find_residual_spillover")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.flow.residual_spillover"),
     message:

@@ -44,7 +44,7 @@ if GATES_DRAWN_ELSEWHERE:
             benchmark_path("match_gates")
         resources:
             mem_mb=memory(1000),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.flow.imported.gating"),
             samples=DRAWN_SAMPLES,
@@ -73,7 +73,7 @@ if GATES_DRAWN_ELSEWHERE:
             benchmark_path("gate_patient_as_drawn", "{patient}")
         resources:
             mem_mb=memory(800, per_input=4),
-            runtime=60,
+            runtime=minutes(60),
         params:
             code=code_digest("biocross.flow.imported.gating"),
             samples=DRAWN_SAMPLES,
@@ -101,7 +101,7 @@ else:
             benchmark_path("estimate_thresholds", "{patient}")
         resources:
             mem_mb=memory(500, per_input=4),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.flow.gating"),
             by_stimulation=config["design"]["contrast"] != "stimulation",
@@ -128,7 +128,7 @@ else:
             benchmark_path("settle_thresholds")
         resources:
             mem_mb=memory(1000),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.flow.settled_thresholds"),
         message:
@@ -153,7 +153,7 @@ else:
             benchmark_path("gate_patient", "{patient}")
         resources:
             mem_mb=memory(500, per_input=4),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.flow.gating"),
         message:
@@ -182,7 +182,7 @@ rule summarise_flow:
         benchmark_path("summarise_flow")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.flow.summary"),
     message:
@@ -213,7 +213,7 @@ if not GATES_DRAWN_ELSEWHERE:
         threads: 4
         resources:
             mem_mb=memory_by_patient,
-            runtime=60,
+            runtime=minutes(60),
         params:
             code=code_digest("biocross.flow.settled_gating"),
             n_samples=[len(samples) for samples in FLOW_PATIENTS.values()],
@@ -246,7 +246,7 @@ if not GATES_DRAWN_ELSEWHERE:
             benchmark_path("measure_marker_shifts")
         resources:
             mem_mb=memory(1000),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.flow.marker_shifts"),
         message:

@@ -18,7 +18,7 @@ if INPUTS["counts"]:
             benchmark_path("import_counts")
         resources:
             mem_mb=memory(500),
-            runtime=5,
+            runtime=minutes(5),
         params:
             code=code_digest("biocross.populations"),
         message:
@@ -60,7 +60,7 @@ rule gather_populations:
         benchmark_path("gather_populations")
     resources:
         mem_mb=memory(1000, per_input=6),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.populations"),
     message:

@@ -110,7 +110,7 @@ rule write_report:
         benchmark_path("write_report")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.report.page.report"),
     message:

@@ -36,7 +36,7 @@ rule find_paired_changes:
         benchmark_path("find_paired_changes")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.paired_changes"),
         confirmatory=CONFIRMATORY_READOUT,
@@ -67,7 +67,7 @@ rule find_concordance:
         benchmark_path("find_concordance")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.concordance"),
         seed=config["statistics"]["seed"],
@@ -103,7 +103,7 @@ rule find_marker_changes:
         benchmark_path("find_marker_changes")
     resources:
         mem_mb=memory(1000, per_input=6),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.marker_changes"),
         min_cells=config["statistics"]["min_cells"],
@@ -134,7 +134,7 @@ rule find_treatment_differences:
         benchmark_path("find_treatment_differences")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.treatment_differences"),
     message:
@@ -164,7 +164,7 @@ rule find_longitudinal_changes:
         benchmark_path("find_longitudinal_changes")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.visits"),
         levels=config["design"]["levels"],
@@ -193,7 +193,7 @@ rule find_response:
         benchmark_path("find_response")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.response"),
         responder_based_on=config["statistics"]["responder_based_on"],
@@ -223,7 +223,7 @@ rule find_clinical_associations:
         benchmark_path("find_clinical_associations")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.clinical"),
         seed=config["statistics"]["seed"],
@@ -256,7 +256,7 @@ rule find_stimulated_responses:
         benchmark_path("find_stimulated_responses")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.stimulation"),
         fdr=config["statistics"]["fdr"],
@@ -293,7 +293,7 @@ if FLOW_SAMPLES and not GATES_DRAWN_ELSEWHERE:
             benchmark_path("measure_gate_sensitivity")
         resources:
             mem_mb=memory(1000),
-            runtime=20,
+            runtime=minutes(20),
         params:
             code=code_digest("biocross.statistics.gate_sensitivity"),
             confirmatory=CONFIRMATORY_READOUT,
@@ -326,7 +326,7 @@ rule vary_specifications:
         benchmark_path("vary_specifications")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.specifications"),
         confirmatory=CONFIRMATORY_READOUT,
@@ -359,7 +359,7 @@ rule calibrate_run:
         benchmark_path("calibrate_run")
     resources:
         mem_mb=memory(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         code=code_digest("biocross.statistics.calibration"),
         confirmatory=CONFIRMATORY_READOUT,
