@@ -3,7 +3,7 @@
 # make test-long  half an hour: runs that are killed again and again, and other machines
 # make lint   formatting, style, types, workflow
 # make evaluate   hours: what biocross finds in simulated studies, beside the truth, into docs/validation.md
-# make bench  two minutes: time and memory beside other programs, into results/benchmarks/peers.tsv
+# make bench  eight minutes: time and memory beside other programs, and how they grow, into results/benchmarks
 # CONFIG=config/examples/bcr_xl/config.yaml make run   runs another configuration
 PYTHON ?= python3
 CORES ?= all

@@ -3,6 +3,7 @@
 import matplotlib as mpl
 from growth import COLUMNS, EVENTS, POPULATIONS, SAMPLES, lines
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from biocross.report.figures.style import BLUE, GREY, STYLE, VERMILLION, save_figure
 
@@ -56,6 +57,8 @@ def _draw(ax, drawn, unit):
     ax.plot(sizes, linear, ":", color=GREY, linewidth=0.8, label="in proportion", zorder=0)
     ax.set_ylim(limits)
     ax.set_xticks(sizes, [_short(size) for size in sizes], minor=False)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     ax.minorticks_off()
     # Below the axis, where no line is.
     ax.legend(frameon=False, fontsize=6, ncols=2, loc="upper left", bbox_to_anchor=(0, -0.16))
