@@ -206,3 +206,26 @@ def test_local_jobs_are_not_held_back_unless_asked_for(tmp_path, arguments, limi
 
 def test_another_snakemake_is_left_alone():
     workflow.start_at_once(object())
+
+
+@pytest.mark.parametrize(
+    ("flags", "said", "expected"),
+    [
+        ("fpu avx2 fma sse4_2", None, "Haswell"),
+        ("fpu avx2 fma sse4_2", "Zen", "Zen"),
+        ("fpu sse4_2", None, None),
+        (None, None, None),
+    ],
+)
+def test_kernels_of_matrix_products_are_the_same_where_they_run(
+    tmp_path, monkeypatch, flags, said, expected
+):
+    # Set first, so that it is put back whatever the test leaves.
+    monkeypatch.setenv("OPENBLAS_CORETYPE", said or "")
+    if said is None:
+        monkeypatch.delenv("OPENBLAS_CORETYPE")
+    cpu = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpu.write_text(f"flags\t\t: {flags}\n", encoding="utf-8")
+    workflow.settle_kernels(cpu)
+    assert os.environ.get("OPENBLAS_CORETYPE") == expected
